@@ -1,0 +1,253 @@
+/* chain.c: layers one after another, run and differentiated as one.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "src/chain.h"
+
+#include <string.h>
+
+SeqChain *
+seq_chain_new (
+    SeqLayer **layers, guint n_layers, guint residual, GError **error)
+{
+  g_autoptr (SeqChain) chain = g_new0 (SeqChain, 1);
+
+  g_assert (n_layers > 0);
+  chain->n_layers = n_layers;
+  chain->layers = layers;
+  chain->params_at = g_new0 (gsize, n_layers);
+  chain->state_at = g_new0 (gsize, n_layers);
+  chain->n_in = layers[0]->n_in;
+  chain->n_out = layers[n_layers - 1]->n_out;
+  chain->residual = residual;
+  for (guint i = 0; i < n_layers; i++) {
+    g_assert (i == 0 || layers[i]->n_in == layers[i - 1]->n_out);
+    chain->params_at[i] = chain->n_params;
+    chain->state_at[i] = chain->n_state;
+    chain->n_params += layers[i]->n_params;
+    chain->n_state += layers[i]->n_state;
+  }
+  if (residual > 1 && (residual > chain->n_in || residual > chain->n_out)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "a residual connection of %u features does not fit %u inputs and %u "
+        "outputs",
+        residual, chain->n_in, chain->n_out);
+    return NULL;
+  }
+  return g_steal_pointer (&chain);
+}
+
+void
+seq_chain_free (SeqChain *chain)
+{
+  if (!chain)
+    return;
+  for (guint i = 0; i < chain->n_layers; i++)
+    seq_layer_free (chain->layers[i]);
+  g_free (chain->layers);
+  g_free (chain->params_at);
+  g_free (chain->state_at);
+  g_free (chain);
+}
+
+gboolean
+seq_chain_learns (const SeqChain *chain)
+{
+  return chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_LEARNS;
+}
+
+void
+seq_chain_start (const SeqChain *chain, const real *params, real *state)
+{
+  memset (state, 0, chain->n_state * sizeof (real));
+  for (guint i = 0; i < chain->n_layers; i++)
+    if (chain->layers[i]->klass->start)
+      chain->layers[i]->klass->start (chain->layers[i],
+          params + chain->params_at[i], state + chain->state_at[i]);
+}
+
+void
+seq_chain_rewind (const SeqChain *chain, const real *params, real *state)
+{
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+    const real *p = params + chain->params_at[i];
+    real *s = state + chain->state_at[i];
+
+    if (layer->klass->rewind) {
+      layer->klass->rewind (layer, p, s);
+    } else {
+      memset (s, 0, layer->n_state * sizeof (real));
+      if (layer->klass->start)
+        layer->klass->start (layer, p, s);
+    }
+  }
+}
+
+SeqWork *
+seq_work_new (
+    const SeqChain *chain, guint max_frames, guint n_lanes, gboolean keep)
+{
+  SeqWork *work = g_new0 (SeqWork, 1);
+  gsize rows = (gsize) max_frames * n_lanes;
+  gsize widest = SEQ_PAD (chain->n_in), n_scratch = 0, total, at;
+
+  work->max_frames = max_frames;
+  work->n_lanes = n_lanes;
+  work->keep = keep;
+  work->in_stride = SEQ_PAD (chain->n_in);
+  work->out_stride = SEQ_PAD (chain->n_out);
+  work->rows = g_new0 (real *, chain->n_layers);
+  work->tapes = g_new0 (real *, chain->n_layers);
+
+  total = rows * work->in_stride;
+  if (chain->residual)
+    total += rows * work->out_stride;
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+
+    total += rows * SEQ_PAD (layer->n_out)
+             + (keep ? rows : 1) * SEQ_PAD (layer->n_tape);
+    widest = MAX (widest, SEQ_PAD (layer->n_out));
+    if (keep && layer->klass->n_scratch)
+      n_scratch = MAX (n_scratch,
+          SEQ_PAD (layer->klass->n_scratch (layer, max_frames, n_lanes)));
+  }
+  if (keep)
+    total += 2 * rows * widest + n_scratch;
+
+  work->memory = seq_alloc (total);
+  at = rows * work->in_stride;
+  work->in = work->memory;
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+
+    work->rows[i] = work->memory + at;
+    at += rows * SEQ_PAD (layer->n_out);
+    work->tapes[i] = work->memory + at;
+    at += (keep ? rows : 1) * SEQ_PAD (layer->n_tape);
+  }
+  /* with a residual the sum has rows of its own: the gradient of the last
+   * layer may want that layer's own output */
+  work->out = work->rows[chain->n_layers - 1];
+  if (chain->residual) {
+    work->out = work->memory + at;
+    at += rows * work->out_stride;
+  }
+  if (keep) {
+    work->d_rows[0] = work->memory + at;
+    work->d_rows[1] = work->memory + at + rows * widest;
+    work->scratch = work->memory + at + 2 * rows * widest;
+    at += 2 * rows * widest + n_scratch;
+  }
+  g_assert (at == total);
+  return work;
+}
+
+void
+seq_work_free (SeqWork *work)
+{
+  if (!work)
+    return;
+  seq_free (work->memory);
+  g_free (work->rows);
+  g_free (work->tapes);
+  g_free (work);
+}
+
+/* The block of layer i for a pass: everything but target, valid and score. */
+static SeqBlock
+block_of (
+    const SeqChain *chain, const SeqWork *work, const SeqPass *pass, guint i)
+{
+  const SeqLayer *layer = chain->layers[i];
+  gsize row = (gsize) pass->at * work->n_lanes;
+  gsize in_stride = SEQ_PAD (layer->n_in), out_stride = SEQ_PAD (layer->n_out);
+  gsize tape_stride = work->keep ? SEQ_PAD (layer->n_tape) : 0;
+  const real *in = i == 0 ? work->in : work->rows[i - 1];
+
+  return (SeqBlock){
+    .n_frames = pass->n_frames,
+    .n_lanes = work->n_lanes,
+    .params = pass->params + chain->params_at[i],
+    .params_stride = pass->params_stride,
+    .state = pass->state + chain->state_at[i],
+    .state_stride = chain->n_state,
+    .in = in + row * in_stride,
+    .in_stride = in_stride,
+    .out = work->rows[i] + row * out_stride,
+    .out_stride = out_stride,
+    .tape = work->tapes[i] + row * tape_stride,
+    .tape_stride = tape_stride,
+  };
+}
+
+void
+seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+{
+  guint last = chain->n_layers - 1;
+
+  g_assert (pass->at + pass->n_frames <= work->max_frames);
+  for (guint i = 0; i <= last; i++) {
+    SeqBlock block = block_of (chain, work, pass, i);
+
+    if (i == last) {
+      block.target = pass->target;
+      block.target_stride = pass->target_stride;
+      block.valid = pass->valid;
+      block.score = pass->score;
+    }
+    chain->layers[i]->klass->run (chain->layers[i], &block);
+  }
+
+  if (chain->residual) {
+    gsize row = (gsize) pass->at * work->n_lanes;
+    const real *in = work->in + row * work->in_stride;
+    const real *y = work->rows[last] + row * work->out_stride;
+    real *out = work->out + row * work->out_stride;
+    guint s = chain->residual;
+
+    for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
+      for (guint k = 0; k < chain->n_out; k++)
+        out[k] = y[k] + (s == 1 ? in[0] : k < s ? in[k] : 0);
+      in += work->in_stride;
+      y += work->out_stride;
+      out += work->out_stride;
+    }
+  }
+}
+
+void
+seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
+    real *d_out, real *d_params, real *d_in, real *d_state)
+{
+  const real *d_row = d_out;
+
+  g_assert (work->keep);
+  for (guint i = chain->n_layers; i-- > 0;) {
+    const SeqLayer *layer = chain->layers[i];
+    SeqBlock block = block_of (chain, work, pass, i);
+    SeqGrad grad = {
+      .d_out = d_row,
+      .d_in = i > 0 ? work->d_rows[i % 2] : d_in,
+      .d_in_stride = SEQ_PAD (layer->n_in),
+      .d_params = d_params + chain->params_at[i],
+      .d_state = d_state + chain->state_at[i],
+      .scratch = work->scratch,
+    };
+
+    layer->klass->grad (layer, &block, &grad);
+    d_row = grad.d_in;
+  }
+
+  if (chain->residual && d_in) {
+    guint s = chain->residual;
+
+    for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
+      for (guint k = 0; k < chain->n_out; k++)
+        if (s == 1 || k < s)
+          d_in[s == 1 ? 0 : k] += d_out[k];
+      d_in += work->in_stride;
+      d_out += work->out_stride;
+    }
+  }
+}
