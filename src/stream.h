@@ -96,15 +96,16 @@ void seq_stream_restart (SeqStream *stream);
  * agree; returns whether they did. Real-time safe. */
 gboolean seq_stream_adopt (SeqStream *stream, SeqStream *from);
 
-/* Copied from what process() counts. Channel arrays are [n_channels]. */
+/* What process() counts. Counts are from the very start; powers are means
+ * over the frames that had a forecast, and the peak over the same, since the
+ * last call with restart. Channel arrays, [n_channels], are the caller's. */
 typedef struct {
   guint64 n_frames, n_non_finite, n_rewinds, n_updates, n_rollbacks;
   double *signal_power;   /* mean square about the mean */
-  double *residual_power; /* mean square, over frames with a forecast */
+  double *residual_power; /* mean square */
   double *score_peak;
 } SeqStreamStats;
-/* Since the last call with restart; allocation-free. The arrays are the
- * caller's. Real-time safe. */
+/* Real-time safe. */
 void seq_stream_stats (
     SeqStream *stream, gboolean restart, SeqStreamStats *stats);
 

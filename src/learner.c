@@ -1,0 +1,357 @@
+/* learner.c: online gradient descent for one lane.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Adam: Kingma and Ba 2015, algorithm 1. The loss is the mean square error
+ * over the window, divided by the running power of what the net itself has to
+ * produce, so that the step does not depend on the level of the signal; the
+ * gradient's norm is clipped to 1 (Pascanu et al. 2013).
+ *
+ * The guard: an update whose gradient is not finite is not made; when the
+ * running error is far above both its best and what a silent net would have,
+ * the best params come back and the rate is halved.
+ */
+#include "src/learner.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BETA1 0.9f
+#define BETA2 0.999f
+#define EPSILON 1e-8f
+#define CLIP 1.0
+#define POWER_RATE 1e-4 /* a frame */
+#define ERROR_RATE 0.1  /* a window */
+#define EXPLODED 4.0    /* times the best, and times a silent net's */
+#define SILENCE 1e-8    /* of the running power: nothing to learn */
+
+static gsize
+padded_bytes (gsize bytes)
+{
+  return (bytes + SEQ_ALIGN - 1) / SEQ_ALIGN * SEQ_ALIGN;
+}
+
+static gsize
+reals (gsize n)
+{
+  return padded_bytes (n * sizeof (real));
+}
+
+static guint
+rows_of (const SeqLearnerConfig *config)
+{
+  return MAX (config->window, config->horizon) + config->horizon;
+}
+
+gsize
+seq_learner_carried (const SeqChain *chain, const SeqLearnerConfig *config)
+{
+  guint n_rows = rows_of (config);
+
+  return padded_bytes (sizeof (SeqLearnerNumbers)) + 4 * reals (chain->n_params)
+         + 3 * reals (chain->n_state) + reals (n_rows * SEQ_PAD (chain->n_in))
+         + padded_bytes (n_rows);
+}
+
+void
+seq_learner_set_memory (SeqLearner *learner, gpointer memory)
+{
+  const SeqChain *chain = learner->chain;
+  guint8 *at = memory;
+
+  learner->numbers = (SeqLearnerNumbers *) at;
+  at += padded_bytes (sizeof (SeqLearnerNumbers));
+  for (guint i = 0; i < 4; i++) {
+    *(real * *[]){ &learner->params, &learner->moment1, &learner->moment2,
+      &learner->good }[i] = (real *) at;
+    at += reals (chain->n_params);
+  }
+  for (guint i = 0; i < 3; i++) {
+    *(real * *[]){ &learner->state, &learner->state0, &learner->state_w }[i] =
+        (real *) at;
+    at += reals (chain->n_state);
+  }
+  learner->rows = (real *) at;
+  at += reals (learner->n_rows * learner->work->in_stride);
+  learner->valid = at;
+}
+
+SeqLearner *
+seq_learner_new (
+    const SeqChain *chain, const SeqLearnerConfig *config, gpointer memory)
+{
+  SeqLearner *learner = g_new0 (SeqLearner, 1);
+
+  learner->chain = chain;
+  learner->config = *config;
+  /* a window shorter than the horizon would run frames again and again */
+  learner->config.window = MAX (config->window, config->horizon);
+  learner->n_rows = rows_of (config);
+  learner->work = seq_work_new (chain, learner->n_rows, 1, TRUE);
+  learner->d_params = seq_alloc (chain->n_params);
+  learner->d_out = seq_alloc (learner->n_rows * learner->work->out_stride);
+  learner->d_state = seq_alloc (chain->n_state);
+  seq_learner_set_memory (learner, memory);
+  return learner;
+}
+
+void
+seq_learner_free (SeqLearner *learner)
+{
+  if (!learner)
+    return;
+  seq_work_free (learner->work);
+  seq_free (learner->d_params);
+  seq_free (learner->d_out);
+  seq_free (learner->d_state);
+  g_free (learner);
+}
+
+static void
+copy (real *to, const real *from, gsize n)
+{
+  memcpy (to, from, n * sizeof (real));
+}
+
+void
+seq_learner_start (SeqLearner *learner, const real *params)
+{
+  const SeqChain *chain = learner->chain;
+
+  memset (learner->numbers, 0, sizeof *learner->numbers);
+  learner->numbers->slow_down = 1;
+  copy (learner->params, params, chain->n_params);
+  copy (learner->good, params, chain->n_params);
+  memset (learner->moment1, 0, chain->n_params * sizeof (real));
+  memset (learner->moment2, 0, chain->n_params * sizeof (real));
+  seq_learner_rewind (learner);
+}
+
+void
+seq_learner_rewind (SeqLearner *learner)
+{
+  learner->numbers->filled = 0;
+  seq_chain_start (learner->chain, learner->params, learner->state);
+}
+
+/* Runs rows [from, from + n) of the window on the present params. */
+static void
+run_rows (SeqLearner *learner, guint from, guint n)
+{
+  SeqPass pass = { .at = from,
+    .n_frames = n,
+    .params = learner->params,
+    .state = learner->state };
+
+  if (n > 0)
+    seq_chain_run (learner->chain, learner->work, &pass);
+}
+
+/* Runs rows [from, from + n), and keeps the states that an update needs. */
+static void
+advance (SeqLearner *learner, guint from, guint n)
+{
+  guint window = learner->config.window;
+  gsize n_state = learner->chain->n_state;
+  guint before = from < window ? MIN (n, window - from) : 0;
+
+  if (from == 0)
+    copy (learner->state0, learner->state, n_state);
+  run_rows (learner, from, before);
+  if (from + before == window && before > 0)
+    copy (learner->state_w, learner->state, n_state);
+  run_rows (learner, from + before, n - before);
+}
+
+void
+seq_learner_resume (SeqLearner *learner)
+{
+  const SeqChain *chain = learner->chain;
+  guint filled = learner->numbers->filled;
+
+  if (filled == 0)
+    return;
+  copy (learner->work->in, learner->rows,
+      learner->n_rows * learner->work->in_stride);
+  copy (learner->state, learner->state0, chain->n_state);
+  advance (learner, 0, filled);
+}
+
+/* Back to the best params there were, more slowly. */
+static void
+roll_back (SeqLearner *learner)
+{
+  SeqLearnerNumbers *n = learner->numbers;
+  gsize n_params = learner->chain->n_params;
+
+  copy (learner->params, learner->good, n_params);
+  memset (learner->moment1, 0, n_params * sizeof (real));
+  memset (learner->moment2, 0, n_params * sizeof (real));
+  n->n_adam = 0;
+  n->error = n->good_error;
+  n->slow_down = MAX (n->slow_down / 2, 1.0 / 1024);
+  n->n_rollbacks++;
+}
+
+static void
+adam (SeqLearner *learner, double scale)
+{
+  SeqLearnerNumbers *n = learner->numbers;
+  gsize n_params = learner->chain->n_params;
+  real *restrict p = learner->params, *restrict m = learner->moment1;
+  real *restrict v = learner->moment2;
+  const real *restrict d = learner->d_params;
+  double correction1, correction2;
+  real step, root, s = (real) scale;
+
+  n->n_adam++;
+  correction1 = 1 - pow (BETA1, n->n_adam);
+  correction2 = 1 - pow (BETA2, n->n_adam);
+  step = (real) (learner->config.rate * n->slow_down / correction1);
+  root = (real) (1 / sqrt (correction2));
+  for (gsize i = 0; i < n_params; i++) {
+    real g = d[i] * s;
+
+    m[i] += (1 - BETA1) * (g - m[i]);
+    v[i] += (1 - BETA2) * (g * g - v[i]);
+#ifdef SEQ_DOUBLE
+    p[i] -= step * m[i] / (sqrt (v[i]) * root + EPSILON);
+#else
+    p[i] -= step * m[i] / (sqrtf (v[i]) * root + EPSILON);
+#endif
+  }
+}
+
+/* All targets of the window are there: one step of descent. */
+static void
+update (SeqLearner *learner)
+{
+  const SeqChain *chain = learner->chain;
+  SeqLearnerNumbers *n = learner->numbers;
+  SeqWork *work = learner->work;
+  guint window = learner->config.window, horizon = learner->config.horizon;
+  guint n_out = chain->n_out, residual = chain->residual, n_valid = 0;
+  double wanted = 0, missed = 0, norm = 0, rate, scale;
+  SeqPass pass = {
+    .n_frames = window, .params = learner->params, .state = learner->state0
+  };
+
+  for (guint t = 0; t < window; t++) {
+    const real *u = work->in + t * work->in_stride;
+    const real *target = u + horizon * work->in_stride;
+    const real *y = work->out + t * work->out_stride;
+    real *d = learner->d_out + t * work->out_stride;
+    gboolean valid = learner->valid[t] && learner->valid[t + horizon];
+
+    for (guint k = 0; k < n_out; k++) {
+      real base = residual == 1 ? u[0] : k < residual ? u[k] : 0;
+      real e = valid ? y[k] - target[k] : 0;
+
+      d[k] = e;
+      missed += (double) e * e;
+      if (valid)
+        wanted += (double) (target[k] - base) * (target[k] - base);
+    }
+    n_valid += valid;
+  }
+  if (n_valid == 0 || wanted <= SILENCE * n->power * n_valid * n_out)
+    return;
+
+  rate = MAX (1.0 / (n->n_updates + 1), POWER_RATE * window);
+  n->power += MIN (rate, 1) * (wanted / ((double) n_valid * n_out) - n->power);
+  n->n_updates++;
+  missed /= n_valid * n_out * n->power;
+  n->error += MAX (ERROR_RATE, 1.0 / n->n_updates) * (missed - n->error);
+  if (!isfinite (n->error)
+      || (n->error > EXPLODED && n->error > EXPLODED * n->good_error)) {
+    roll_back (learner);
+    return;
+  }
+  if (n->n_updates == 1 || n->error <= n->good_error) {
+    n->good_error = n->error;
+    copy (learner->good, learner->params, chain->n_params);
+  }
+
+  scale = 2 / (n_valid * n_out * n->power);
+  for (gsize i = 0; i < window * work->out_stride; i++)
+    learner->d_out[i] *= (real) scale;
+  memset (learner->d_params, 0, chain->n_params * sizeof (real));
+  memset (learner->d_state, 0, chain->n_state * sizeof (real));
+  seq_chain_grad (chain, work, &pass, learner->d_out, learner->d_params, NULL,
+      learner->d_state);
+  for (gsize i = 0; i < chain->n_params; i++)
+    norm += (double) learner->d_params[i] * learner->d_params[i];
+  norm = sqrt (norm);
+  if (!isfinite (norm)) {
+    roll_back (learner);
+    return;
+  }
+  adam (learner, norm > CLIP ? CLIP / norm : 1);
+}
+
+/* The window has been learnt from: what came after it begins the next one,
+ * run again on the new params. The newest row has not been run yet. */
+static void
+begin_next (SeqLearner *learner)
+{
+  guint window = learner->config.window, horizon = learner->config.horizon;
+  gsize stride = learner->work->in_stride;
+  const SeqChain *chain = learner->chain;
+
+  memmove (learner->work->in, learner->work->in + window * stride,
+      horizon * stride * sizeof (real));
+  memmove (learner->rows, learner->rows + window * stride,
+      horizon * stride * sizeof (real));
+  memmove (learner->valid, learner->valid + window, horizon);
+  copy (learner->state, learner->state_w, chain->n_state);
+  advance (learner, 0, horizon - 1);
+  learner->numbers->filled = horizon - 1;
+}
+
+static void
+put_rows (SeqLearner *learner, guint at, const real *in, gsize in_stride,
+    const guint8 *valid, gsize valid_stride, guint n)
+{
+  gsize stride = learner->work->in_stride;
+  guint n_in = learner->chain->n_in;
+
+  for (guint i = 0; i < n; i++) {
+    copy (learner->rows + (at + i) * stride, in + i * in_stride, n_in);
+    copy (learner->work->in + (at + i) * stride, in + i * in_stride, n_in);
+    learner->valid[at + i] = valid ? valid[i * valid_stride] : 1;
+  }
+}
+
+void
+seq_learner_run (SeqLearner *learner, const real *in, gsize in_stride,
+    const guint8 *valid, gsize valid_stride, real *out, gsize out_stride,
+    guint n_frames, gboolean learn)
+{
+  SeqLearnerNumbers *numbers = learner->numbers;
+  SeqWork *work = learner->work;
+  guint last = learner->n_rows - 1; /* this row is a target only */
+
+  if (!learn)
+    numbers->filled = 0;
+  while (n_frames > 0) {
+    guint at = numbers->filled, n;
+
+    if (at == last) {
+      put_rows (learner, last, in, in_stride, valid, valid_stride, 1);
+      update (learner);
+      begin_next (learner);
+      at = numbers->filled;
+    }
+    n = MIN (n_frames, last - at);
+    put_rows (learner, at, in, in_stride, valid, valid_stride, n);
+    advance (learner, at, n);
+    for (guint i = 0; i < n; i++)
+      copy (out + i * out_stride, work->out + (at + i) * work->out_stride,
+          learner->chain->n_out);
+    numbers->filled = learn ? at + n : 0;
+    in += n * in_stride;
+    if (valid)
+      valid += n * valid_stride;
+    out += n * out_stride;
+    n_frames -= n;
+  }
+}

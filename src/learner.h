@@ -1,0 +1,76 @@
+/* learner.h: online gradient descent for one lane.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Truncated back-propagation through time with Adam. Frames are gathered in a
+ * window; when the last target of a window has come, its gradient is taken,
+ * the params move, and the next window goes on from the state after the last.
+ * Updates fall on fixed frame numbers, whatever the blocks.
+ */
+#pragma once
+
+#include "src/chain.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  double rate;   /* Adam's step */
+  guint window;  /* frames an update looks back over */
+  guint horizon; /* >= 1: the target of frame t is the signal
+                  * of frame t + horizon */
+} SeqLearnerConfig;
+
+/* Numbers that are carried; part of what a snapshot holds. */
+typedef struct {
+  guint64 n_updates, n_rollbacks;
+  guint32 filled;           /* rows of the window that have been run */
+  guint32 n_adam;           /* updates since Adam's moments were zero */
+  double power;             /* running mean square of what the net itself
+                             * has to produce */
+  double error, good_error; /* residual over power, running; its lowest */
+  double slow_down;         /* factor on the rate; halved by a rollback */
+} SeqLearnerNumbers;
+
+typedef struct {
+  const SeqChain *chain;
+  SeqLearnerConfig config;
+  guint n_rows;  /* window + horizon */
+  SeqWork *work; /* rows of the window, kept */
+  real *d_params, *d_out, *d_state;
+  /* carried; in memory that the stream gives */
+  SeqLearnerNumbers *numbers;
+  real *params, *moment1, *moment2, *good; /* [n_params] */
+  real *state, *state0, *state_w;          /* [n_state]: now, before the window,
+                                            * after its last frame */
+  real *rows;    /* [n_rows][in_stride]: inputs of the window */
+  guint8 *valid; /* [n_rows] */
+} SeqLearner;
+
+/* Bytes of the carried memory; a multiple of SEQ_ALIGN. */
+gsize seq_learner_carried (
+    const SeqChain *chain, const SeqLearnerConfig *config);
+/* memory: zeroed, aligned, outlives the learner. Needs seq_learner_start(). */
+SeqLearner *seq_learner_new (
+    const SeqChain *chain, const SeqLearnerConfig *config, gpointer memory);
+void seq_learner_free (SeqLearner *learner);
+
+/* The rest is real-time safe. */
+
+/* Forgets everything; params: [n_params] to begin with. */
+void seq_learner_start (SeqLearner *learner, const real *params);
+/* Puts the carried state back to the start, keeps what was learnt. */
+void seq_learner_rewind (SeqLearner *learner);
+/* Other memory of the same shape has come: the rest follows from it. */
+void seq_learner_set_memory (SeqLearner *learner, gpointer memory);
+/* Refills the rows from the carried memory, after it was written from
+ * outside. The same bits as before come out. */
+void seq_learner_resume (SeqLearner *learner);
+
+/* Runs n_frames: in [n_frames][in_stride], valid [n_frames][valid_stride] or
+ * NULL (0: the frame is filled in, not learnt from), out
+ * [n_frames][out_stride]. learn FALSE: the params rest and the window begins
+ * anew afterwards. */
+void seq_learner_run (SeqLearner *learner, const real *in, gsize in_stride,
+    const guint8 *valid, gsize valid_stride, real *out, gsize out_stride,
+    guint n_frames, gboolean learn);
+
+G_END_DECLS

@@ -1,0 +1,778 @@
+/* stream.c: a model at work on a stream of channels.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Everything that is learnt or carried lies in one block of memory:
+ *
+ *   Carried | Channel [n_channels] | forecasts [horizon][n_outputs]
+ *   | past inputs [horizon][n_channels] | one part a lane
+ *
+ * where a lane's part is its chain state, or its learner's memory. So a
+ * snapshot is one copy, and a stream of the same shape takes over from another
+ * by exchanging pointers.
+ *
+ * A model that looks ahead and came without scales of its own gets running
+ * normalisation: mean and variance of each channel over all it has learnt
+ * from (Welford 1962), with outliers clipped and, when they keep coming,
+ * believed: then older samples count for less. Effects are not scaled.
+ */
+#include "src/stream.h"
+#include "src/cpu.h"
+#include "src/learner.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define BLOCK 64             /* frames that go through the chain at once */
+#define MEMORY_MAX (1 << 20) /* frames that the normalisation looks back */
+#define OUTLIER 8.0          /* standard deviations */
+#define LIMIT 1e4            /* of a normalised input */
+#define SCORE_MEMORY 1024    /* frames of the residual's running RMS */
+#define SCORE_LIMIT 1e6
+
+/* One channel's share of what is carried. */
+typedef struct {
+  double n_seen, mean, variance, last; /* normalisation */
+  double residual_power;               /* running, for the score */
+  guint64 n_residuals;
+  /* statistics since they were last taken, over frames with a forecast;
+   * sums are of the distance to the first sample, against cancellation */
+  guint64 n_stat;
+  double first, sum, sum_squares, residual_squares, score_peak;
+} Channel;
+
+typedef struct {
+  guint64 n_frames; /* since the state was at its start */
+  guint64 n_total, n_non_finite, n_rewinds;
+} Carried;
+
+struct _SeqStream {
+  SeqModel *model;
+  SeqStreamConfig config;
+  char *shape; /* equal for streams that can swap memory */
+  guint n_channels, n_outputs, n_lanes;
+  guint n_signal;                 /* channels a lane */
+  guint horizon;                  /* of the rings; at least 1 */
+  gboolean running;               /* normalisation */
+  gboolean predicts;              /* outputs can be compared with inputs */
+  SeqWork *work;                  /* all lanes; not with a gradient learner */
+  SeqLearner **learners;          /* one a lane, or NULL */
+  real *learner_in, *learner_out; /* [BLOCK][lane][padded width] */
+  double *params;                 /* conditioning [n_in - n_signal] */
+  /* scratch of one block, [BLOCK][...] */
+  double *x, *y, *r, *score;
+  real *target, *bits;
+  gsize target_stride;
+  guint8 *valid, *lane_valid;
+  /* carried */
+  gpointer memory;
+  gsize memory_size;
+  Carried *carried;
+  Channel *channels;
+  double *forecasts, *past;
+  guint8 *lanes;
+  gsize lane_size;
+};
+
+static gsize
+padded (gsize bytes)
+{
+  return (bytes + SEQ_ALIGN - 1) / SEQ_ALIGN * SEQ_ALIGN;
+}
+
+static real *
+lane_state (SeqStream *stream, guint lane)
+{
+  return stream->learners ? stream->learners[lane]->state
+                          : (real *) (stream->lanes + lane * stream->lane_size);
+}
+
+static void
+set_memory (SeqStream *stream, gpointer memory)
+{
+  guint8 *at = memory;
+
+  stream->memory = memory;
+  stream->carried = (Carried *) at;
+  at += padded (sizeof (Carried));
+  stream->channels = (Channel *) at;
+  at += padded (stream->n_channels * sizeof (Channel));
+  stream->forecasts = (double *) at;
+  at += padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double));
+  stream->past = (double *) at;
+  at += padded ((gsize) stream->horizon * stream->n_channels * sizeof (double));
+  stream->lanes = at;
+  if (stream->learners)
+    for (guint l = 0; l < stream->n_lanes; l++)
+      if (stream->learners[l])
+        seq_learner_set_memory (
+            stream->learners[l], stream->lanes + l * stream->lane_size);
+}
+
+/* What two streams must have in common to take over from each other. */
+static char *
+describe_shape (const SeqStream *stream)
+{
+  const SeqChain *chain = stream->model->chain;
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < chain->n_layers; i++) {
+    g_autofree char *config = g_variant_print (chain->layers[i]->config, TRUE);
+
+    g_string_append_printf (
+        text, "%s %s; ", chain->layers[i]->klass->name, config);
+  }
+  g_checksum_update (
+      sum, (guchar *) stream->model->params, chain->n_params * sizeof (real));
+  g_string_append_printf (text,
+      "%s residual %u channels %u lanes %u learner %d window %u horizon %u",
+      g_checksum_get_string (sum), chain->residual, stream->n_channels,
+      stream->n_lanes, stream->learners != NULL,
+      stream->learners ? stream->config.window : 0, stream->config.horizon);
+  return g_string_free (text, FALSE);
+}
+
+SeqStream *
+seq_stream_new (SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  g_autoptr (SeqStream) stream = NULL;
+  SeqChannelMode mode = config->channel_mode;
+  gsize rows;
+  SeqLearnerConfig learner_config = { .rate = config->learning_rate,
+    .window = config->window,
+    .horizon = config->horizon };
+
+  g_return_val_if_fail (n_channels > 0, NULL);
+  if (mode == SEQ_CHANNELS_AUTO)
+    mode = model->n_signal == n_channels ? SEQ_CHANNELS_JOINT
+                                         : SEQ_CHANNELS_INDEPENDENT;
+  if (mode == SEQ_CHANNELS_JOINT ? n_channels != model->n_signal
+                                 : n_channels % model->n_signal != 0) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the model wants %u channels%s, the stream has %u", model->n_signal,
+        mode == SEQ_CHANNELS_JOINT ? "" : " or a multiple of it", n_channels);
+    return NULL;
+  }
+  if (config->learn == SEQ_LEARN_GRADIENT && !seq_chain_learns (chain)) {
+    for (guint i = 0; i < chain->n_layers; i++) {
+      const SeqLayerClass *klass = chain->layers[i]->klass;
+
+      if (chain->layers[i]->n_params && !(klass->flags & SEQ_LAYER_TRAINS)) {
+        g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+            "learn=gradient: the layer %s has no gradient", klass->name);
+        return NULL;
+      }
+    }
+  }
+  if (config->learn == SEQ_LEARN_READOUT && !seq_chain_learns (chain)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "learn=readout: the model does not end in a readout");
+    return NULL;
+  }
+  if (config->learn != SEQ_LEARN_OFF
+      && (config->horizon < 1 || chain->n_out != model->n_signal)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "to learn from the stream alone a model must forecast its own input: "
+        "horizon is %u where 1 or more is needed, outputs are %u where %u are "
+        "needed",
+        config->horizon, chain->n_out, model->n_signal);
+    return NULL;
+  }
+
+  stream = g_new0 (SeqStream, 1);
+  stream->model = seq_model_ref (model);
+  stream->config = *config;
+  stream->n_channels = n_channels;
+  stream->n_signal = model->n_signal;
+  stream->n_lanes = n_channels / model->n_signal;
+  stream->n_outputs = stream->n_lanes * chain->n_out;
+  stream->predicts = stream->n_outputs == n_channels;
+  stream->horizon = MAX (config->horizon, 1);
+  stream->running = config->horizon > 0 && !model->normalised;
+  if (config->learn == SEQ_LEARN_GRADIENT && !seq_chain_learns (chain)) {
+    stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
+    stream->lane_size = seq_learner_carried (chain, &learner_config);
+  } else {
+    stream->lane_size = padded (chain->n_state * sizeof (real));
+    stream->work = seq_work_new (chain, BLOCK, stream->n_lanes, FALSE);
+  }
+
+  stream->memory_size =
+      padded (sizeof (Carried)) + padded (n_channels * sizeof (Channel))
+      + padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double))
+      + padded ((gsize) stream->horizon * n_channels * sizeof (double))
+      + stream->n_lanes * stream->lane_size;
+  set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
+  if (stream->learners) {
+    for (guint l = 0; l < stream->n_lanes; l++)
+      stream->learners[l] = seq_learner_new (
+          chain, &learner_config, stream->lanes + l * stream->lane_size);
+    stream->learner_in =
+        seq_alloc (BLOCK * stream->n_lanes * SEQ_PAD (chain->n_in));
+    stream->learner_out =
+        seq_alloc (BLOCK * stream->n_lanes * SEQ_PAD (chain->n_out));
+  }
+  stream->shape = describe_shape (stream);
+
+  rows = (gsize) BLOCK * n_channels;
+  stream->params = g_new0 (double, chain->n_in - model->n_signal + 1);
+  stream->x = g_new0 (double, rows);
+  stream->r = g_new0 (double, rows);
+  stream->score = g_new0 (double, rows);
+  stream->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
+  stream->target_stride = SEQ_PAD (chain->n_out);
+  stream->target = seq_alloc (BLOCK * stream->n_lanes * stream->target_stride);
+  stream->bits = seq_alloc (BLOCK * stream->n_lanes);
+  stream->valid = g_new0 (guint8, rows);
+  stream->lane_valid = g_new0 (guint8, (gsize) BLOCK * stream->n_lanes);
+  seq_stream_restart (stream);
+  return g_steal_pointer (&stream);
+}
+
+void
+seq_stream_free (SeqStream *stream)
+{
+  if (!stream)
+    return;
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
+    seq_learner_free (stream->learners[l]);
+  g_free (stream->learners);
+  seq_free (stream->learner_in);
+  seq_free (stream->learner_out);
+  seq_work_free (stream->work);
+  seq_model_unref (stream->model);
+  g_free (stream->shape);
+  g_free (stream->params);
+  g_free (stream->x);
+  g_free (stream->y);
+  g_free (stream->r);
+  g_free (stream->score);
+  seq_free (stream->target);
+  seq_free (stream->bits);
+  g_free (stream->valid);
+  g_free (stream->lane_valid);
+  seq_free (stream->memory);
+  g_free (stream);
+}
+
+SeqModel *
+seq_stream_model (SeqStream *stream)
+{
+  return stream->model;
+}
+
+const SeqStreamConfig *
+seq_stream_config (SeqStream *stream)
+{
+  return &stream->config;
+}
+
+guint
+seq_stream_n_channels (SeqStream *stream)
+{
+  return stream->n_channels;
+}
+
+guint
+seq_stream_n_outputs (SeqStream *stream)
+{
+  return stream->n_outputs;
+}
+
+guint
+seq_stream_n_lanes (SeqStream *stream)
+{
+  return stream->n_lanes;
+}
+
+void
+seq_stream_set_params (SeqStream *stream, const double *values, guint n)
+{
+  guint n_params = stream->model->chain->n_in - stream->n_signal;
+
+  for (guint i = 0; i < MIN (n, n_params); i++)
+    stream->params[i] = CLAMP (values[i], 0, 1);
+}
+
+void
+seq_stream_rewind (SeqStream *stream)
+{
+  const SeqChain *chain = stream->model->chain;
+
+  for (guint l = 0; l < stream->n_lanes; l++)
+    if (stream->learners)
+      seq_learner_rewind (stream->learners[l]);
+    else
+      seq_chain_rewind (chain, stream->model->params, lane_state (stream, l));
+  stream->carried->n_frames = 0;
+  stream->carried->n_rewinds++;
+}
+
+void
+seq_stream_restart (SeqStream *stream)
+{
+  const SeqModel *model = stream->model;
+
+  memset (stream->carried, 0, sizeof (Carried));
+  memset (stream->channels, 0, stream->n_channels * sizeof (Channel));
+  for (guint l = 0; l < stream->n_lanes; l++)
+    if (stream->learners)
+      seq_learner_start (stream->learners[l], model->params);
+    else
+      seq_chain_start (model->chain, model->params, lane_state (stream, l));
+}
+
+gboolean
+seq_stream_adopt (SeqStream *stream, SeqStream *from)
+{
+  gpointer memory = stream->memory;
+
+  if (!g_str_equal (stream->shape, from->shape))
+    return FALSE;
+  set_memory (stream, from->memory);
+  set_memory (from, memory);
+  memcpy (stream->params, from->params,
+      (stream->model->chain->n_in - stream->n_signal) * sizeof (double));
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
+    seq_learner_resume (stream->learners[l]);
+  return TRUE;
+}
+
+gsize
+seq_stream_state_size (SeqStream *stream)
+{
+  return stream->memory_size;
+}
+
+void
+seq_stream_get_state (SeqStream *stream, gpointer bytes)
+{
+  memcpy (bytes, stream->memory, stream->memory_size);
+}
+
+void
+seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
+{
+  memcpy (stream->memory, bytes, stream->memory_size);
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
+    seq_learner_resume (stream->learners[l]);
+}
+
+/* --- samples ---------------------------------------------------------------
+ */
+
+static double
+sample (const SeqSignal *signal, guint channel, gsize frame)
+{
+  gsize at = frame * signal->stride;
+
+  switch (signal->format) {
+    case SEQ_FORMAT_S16:
+      return ((const gint16 *) signal->channel[channel])[at] / 32768.0;
+    case SEQ_FORMAT_S32:
+      return ((const gint32 *) signal->channel[channel])[at] / 2147483648.0;
+    case SEQ_FORMAT_F32:
+      return ((const float *) signal->channel[channel])[at];
+    case SEQ_FORMAT_F64:
+    default:
+      return ((const double *) signal->channel[channel])[at];
+  }
+}
+
+static void
+put_sample (const SeqSignal *signal, guint channel, gsize frame, double value)
+{
+  gsize at = frame * signal->stride;
+
+  switch (signal->format) {
+    case SEQ_FORMAT_S16:
+      value = rint (value * 32768.0);
+      ((gint16 *) signal->channel[channel])[at] =
+          (gint16) CLAMP (value, -32768.0, 32767.0);
+      break;
+    case SEQ_FORMAT_S32:
+      value = rint (value * 2147483648.0);
+      ((gint32 *) signal->channel[channel])[at] =
+          (gint32) CLAMP (value, -2147483648.0, 2147483647.0);
+      break;
+    case SEQ_FORMAT_F32:
+      ((float *) signal->channel[channel])[at] =
+          (float) CLAMP (value, -FLT_MAX, FLT_MAX);
+      break;
+    case SEQ_FORMAT_F64:
+      ((double *) signal->channel[channel])[at] = value;
+      break;
+  }
+}
+
+/* One sample as it is. */
+static void
+copy_sample (const SeqSignal *to, guint to_channel, const SeqSignal *from,
+    guint channel, gsize frame)
+{
+  switch (from->format) {
+    case SEQ_FORMAT_S16:
+      ((gint16 *) to->channel[to_channel])[frame * to->stride] =
+          ((const gint16 *) from->channel[channel])[frame * from->stride];
+      break;
+    case SEQ_FORMAT_S32:
+    case SEQ_FORMAT_F32:
+      ((guint32 *) to->channel[to_channel])[frame * to->stride] =
+          ((const guint32 *) from->channel[channel])[frame * from->stride];
+      break;
+    case SEQ_FORMAT_F64:
+      ((guint64 *) to->channel[to_channel])[frame * to->stride] =
+          ((const guint64 *) from->channel[channel])[frame * from->stride];
+      break;
+  }
+}
+
+/* --- scaling ---------------------------------------------------------------
+ */
+
+static double
+scale_of (const Channel *c)
+{
+  /* never below what a double can tell apart at that mean */
+  return MAX (sqrt (c->variance), fabs (c->mean) * 1e-12 + 1e-30);
+}
+
+static void
+learn_scale (Channel *c, double x)
+{
+  double deviation, clipped, rate;
+
+  if (c->n_seen > 0 && x == c->last)
+    return; /* a stuck sensor or digital silence says nothing of the scale */
+  c->last = x;
+  if (c->n_seen > 16) {
+    double most = OUTLIER * scale_of (c);
+
+    deviation = x - c->mean;
+    clipped = CLAMP (deviation, -most, most);
+    if (clipped != deviation)
+      c->n_seen = MAX (c->n_seen / 2, 16);
+    x = c->mean + clipped;
+  }
+  c->n_seen = MIN (c->n_seen + 1, MEMORY_MAX);
+  rate = 1 / c->n_seen;
+  deviation = x - c->mean;
+  c->mean += rate * deviation;
+  c->variance += rate * ((1 - rate) * deviation * deviation - c->variance);
+}
+
+/* How input i of the chain is scaled: u = (x - shift) * scale. */
+static void
+in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
+{
+  const Channel *c = &stream->channels[channel];
+  guint i = channel % stream->n_signal;
+
+  if (!stream->running) {
+    *shift = stream->model->in_shift[i];
+    *scale = stream->model->in_scale[i];
+  } else if (c->n_seen < 2) {
+    *shift = c->mean;
+    *scale = 1;
+  } else {
+    *shift = c->mean;
+    *scale = 1 / scale_of (c);
+  }
+}
+
+/* --- processing --------------------------------------------------------------
+ */
+
+/* The forecast that was made for a frame, or NULL. */
+static const double *
+forecast_for (const SeqStream *stream, guint64 frame)
+{
+  guint h = stream->config.horizon;
+
+  if (!stream->predicts || h == 0 || frame < h)
+    return NULL;
+  return stream->forecasts + frame % h * stream->n_outputs;
+}
+
+/* Reads frames from `from` on, up to one that must wait for the forecast of
+ * the one before it because it is not finite. Returns how many. */
+static guint
+read_block (SeqStream *stream, const SeqSignal *in, gsize from, guint n)
+{
+  guint channels = stream->n_channels;
+
+  for (guint t = 0; t < n; t++) {
+    double *x = stream->x + t * channels;
+    guint8 *valid = stream->valid + t * channels;
+    guint n_valid = 0;
+
+    for (guint c = 0; c < channels; c++) {
+      x[c] = sample (in, c, from + t);
+      valid[c] = isfinite (x[c]) != 0;
+      n_valid += valid[c];
+    }
+    if (n_valid == channels)
+      continue;
+    if (t > 0)
+      return t;
+    for (guint c = 0; c < channels; c++)
+      if (!valid[c]) {
+        const double *forecast =
+            forecast_for (stream, stream->carried->n_frames);
+
+        x[c] = forecast ? forecast[c] : stream->channels[c].mean;
+        stream->carried->n_non_finite++;
+      }
+    return 1;
+  }
+  return n;
+}
+
+/* Normalised rows [n][lane][n_in] into `rows`, and what a learning read-out
+ * should have forecast for each frame. */
+static void
+scale_block (
+    SeqStream *stream, real *rows, gsize stride, guint n, gboolean learn)
+{
+  const SeqChain *chain = stream->model->chain;
+  guint n_signal = stream->n_signal, channels = stream->n_channels;
+  guint residual = seq_chain_learns (chain) ? chain->residual : 0;
+
+  for (guint t = 0; t < n; t++) {
+    guint64 frame = stream->carried->n_frames + t;
+    double *past = stream->past + frame % stream->horizon * channels;
+
+    for (guint c = 0; c < channels; c++) {
+      guint lane = c / n_signal, k = c % n_signal;
+      gsize row = (gsize) t * stream->n_lanes + lane;
+      guint8 *valid = &stream->lane_valid[row];
+      double shift, scale, u;
+
+      if (learn && stream->running && stream->valid[t * channels + c])
+        learn_scale (&stream->channels[c], stream->x[t * channels + c]);
+      in_scale (stream, c, &shift, &scale);
+      u = CLAMP ((stream->x[t * channels + c] - shift) * scale, -LIMIT, LIMIT);
+      rows[row * stride + k] = (real) u;
+      if (k < chain->n_out) {
+        double base = residual == 1  ? past[lane * n_signal]
+                      : k < residual ? past[c]
+                                     : 0;
+
+        stream->target[row * stream->target_stride + k] = (real) (u - base);
+      }
+      /* with a residual the target is a change: it needs the frame before */
+      *valid = (k == 0 || *valid) && stream->valid[t * channels + c]
+               && !(residual && frame < stream->horizon);
+    }
+    for (guint c = 0; c < channels; c++)
+      past[c] = rows[((gsize) t * stream->n_lanes + c / n_signal) * stride
+                     + c % n_signal];
+    for (guint lane = 0; lane < stream->n_lanes; lane++)
+      for (guint k = n_signal; k < chain->n_in; k++)
+        rows[((gsize) t * stream->n_lanes + lane) * stride + k] =
+            (real) stream->params[k - n_signal];
+  }
+}
+
+/* Forecasts or outputs in the stream's own units. */
+static void
+unscale_block (SeqStream *stream, const real *out, gsize stride, guint n)
+{
+  guint n_out = stream->model->chain->n_out;
+
+  for (guint t = 0; t < n; t++)
+    for (guint o = 0; o < stream->n_outputs; o++) {
+      gsize row = (gsize) t * stream->n_lanes + o / n_out;
+      double y = out[row * stride + o % n_out], shift, scale;
+
+      if (stream->running && stream->predicts) {
+        in_scale (stream, o, &shift, &scale);
+        y = y / scale + shift;
+      } else {
+        y = y * stream->model->out_scale[o % n_out]
+            + stream->model->out_shift[o % n_out];
+      }
+      stream->y[t * stream->n_outputs + o] = y;
+    }
+}
+
+/* Runs the model over rows, learning if it may. Returns its output rows. */
+static real *
+run_block (SeqStream *stream, guint n, gboolean learn)
+{
+  const SeqChain *chain = stream->model->chain;
+  guint lanes = stream->n_lanes;
+  gsize in_stride = SEQ_PAD (chain->n_in), out_stride = SEQ_PAD (chain->n_out);
+  real *out = stream->learners ? stream->learner_out : stream->work->out;
+
+  if (stream->learners) {
+    for (guint l = 0; l < lanes; l++)
+      seq_learner_run (stream->learners[l], stream->learner_in + l * in_stride,
+          lanes * in_stride, stream->lane_valid + l, lanes,
+          out + l * out_stride, lanes * out_stride, n, learn);
+  } else {
+    SeqPass pass = { .n_frames = n,
+      .params = stream->model->params,
+      .state = (real *) stream->lanes,
+      .target = learn ? stream->target : NULL,
+      .target_stride = stream->target_stride,
+      .valid = stream->lane_valid,
+      .score = stream->bits };
+
+    seq_chain_run (chain, stream->work, &pass);
+  }
+
+  /* a state that has left the numbers must not stay there */
+  for (guint l = 0; l < lanes; l++) {
+    gboolean finite = TRUE;
+
+    for (guint t = 0; t < n; t++)
+      for (guint k = 0; k < chain->n_out; k++) {
+        real *y = &out[((gsize) t * lanes + l) * out_stride + k];
+
+        if (!isfinite (*y)) {
+          *y = 0;
+          finite = FALSE;
+        }
+      }
+    if (!finite && stream->learners)
+      seq_learner_rewind (stream->learners[l]);
+    else if (!finite)
+      seq_chain_rewind (chain, stream->model->params, lane_state (stream, l));
+  }
+  return out;
+}
+
+/* Residuals and scores of frame t of the block, and their statistics; then
+ * the frame's own forecast takes its place in the ring. */
+static void
+judge_frame (SeqStream *stream, guint t)
+{
+  guint channels = stream->n_channels;
+  guint64 frame = stream->carried->n_frames + t;
+  const double *y = stream->y + t * stream->n_outputs;
+  const double *forecast = forecast_for (stream, frame);
+  const SeqChain *chain = stream->model->chain;
+  gboolean bits =
+      chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_SCORES;
+
+  if (stream->predicts && stream->config.horizon == 0)
+    forecast = y;
+  for (guint c = 0; c < channels; c++) {
+    Channel *channel = &stream->channels[c];
+    double x = stream->x[t * channels + c];
+    double *r = &stream->r[t * channels + c];
+    double *score = &stream->score[t * channels + c];
+    double rms, d;
+
+    *r = *score = 0;
+    if (!forecast || !stream->valid[t * channels + c])
+      continue;
+    *r = x - forecast[c];
+    rms = sqrt (channel->residual_power);
+    if (bits)
+      *score = stream->bits[t * stream->n_lanes + c / stream->n_signal];
+    else if (channel->n_residuals > 0)
+      *score = fabs (*r) <= SCORE_LIMIT * rms ? fabs (*r) / MAX (rms, DBL_MIN)
+                                              : SCORE_LIMIT;
+    channel->n_residuals = MIN (channel->n_residuals + 1, SCORE_MEMORY);
+    channel->residual_power +=
+        (*r * *r - channel->residual_power) / (double) channel->n_residuals;
+
+    if (channel->n_stat++ == 0)
+      channel->first = x;
+    d = x - channel->first;
+    channel->sum += d;
+    channel->sum_squares += d * d;
+    channel->residual_squares += *r * *r;
+    channel->score_peak = MAX (channel->score_peak, *score);
+  }
+  memcpy (stream->forecasts + frame % stream->horizon * stream->n_outputs, y,
+      stream->n_outputs * sizeof (double));
+}
+
+void
+seq_stream_process (SeqStream *stream, const SeqSignal *in,
+    const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
+    double mix_from, double mix_to, SeqProcessFlags flags)
+{
+  const SeqChain *chain = stream->model->chain;
+  gboolean learn = stream->config.learn != SEQ_LEARN_OFF
+                   && !(flags & SEQ_PROCESS_NO_LEARNING);
+  double mix_step = n_frames ? (mix_to - mix_from) / (double) n_frames : 0;
+  guint64 ftz = seq_ftz_begin ();
+
+  for (gsize from = 0; from < n_frames;) {
+    guint n =
+        read_block (stream, in, from, (guint) MIN (BLOCK, n_frames - from));
+    const real *out;
+
+    scale_block (stream,
+        stream->learners ? stream->learner_in : stream->work->in,
+        SEQ_PAD (chain->n_in), n, learn);
+    out = run_block (stream, n, learn);
+    unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
+
+    for (guint t = 0; t < n; t++) {
+      gsize i = from + t;
+      double mix = mix_from + mix_step * (double) i;
+
+      judge_frame (stream, t);
+      for (guint c = 0; c < stream->n_channels; c++) {
+        gsize at = (gsize) t * stream->n_channels + c;
+
+        if (outputs[SEQ_OUTPUT_INPUT])
+          copy_sample (outputs[SEQ_OUTPUT_INPUT], c, in, c, i);
+        if (outputs[SEQ_OUTPUT_RESIDUAL])
+          put_sample (outputs[SEQ_OUTPUT_RESIDUAL], c, i, stream->r[at]);
+        if (outputs[SEQ_OUTPUT_SCORE])
+          put_sample (outputs[SEQ_OUTPUT_SCORE], c, i,
+              stream->score[at]
+                  * (in->format <= SEQ_FORMAT_S32 ? 1 / 256.0 : 1));
+      }
+      if (outputs[SEQ_OUTPUT_PREDICTION])
+        for (guint o = 0; o < stream->n_outputs; o++) {
+          double y = stream->y[t * stream->n_outputs + o] * mix;
+
+          if (stream->predicts && mix != 1)
+            y += (1 - mix) * stream->x[t * stream->n_channels + o];
+          put_sample (outputs[SEQ_OUTPUT_PREDICTION], o, i, y);
+        }
+    }
+    stream->carried->n_frames += n;
+    stream->carried->n_total += n;
+    from += n;
+  }
+  seq_ftz_end (ftz);
+}
+
+void
+seq_stream_stats (SeqStream *stream, gboolean restart, SeqStreamStats *stats)
+{
+  Carried *carried = stream->carried;
+
+  stats->n_frames = carried->n_total;
+  stats->n_non_finite = carried->n_non_finite;
+  stats->n_rewinds = carried->n_rewinds;
+  stats->n_updates = stats->n_rollbacks = 0;
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++) {
+    stats->n_updates += stream->learners[l]->numbers->n_updates;
+    stats->n_rollbacks += stream->learners[l]->numbers->n_rollbacks;
+  }
+  for (guint c = 0; c < stream->n_channels; c++) {
+    Channel *channel = &stream->channels[c];
+    double n = (double) MAX (channel->n_stat, 1), mean = channel->sum / n;
+
+    stats->signal_power[c] = MAX (channel->sum_squares / n - mean * mean, 0);
+    stats->residual_power[c] = channel->residual_squares / n;
+    stats->score_peak[c] = channel->score_peak;
+    if (restart) {
+      channel->n_stat = 0;
+      channel->first = channel->sum = channel->sum_squares = 0;
+      channel->residual_squares = channel->score_peak = 0;
+    }
+  }
+}
