@@ -1,0 +1,426 @@
+/* test_stream.c: what a stream promises, for every model and learner.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "src/stream.h"
+#include "tests/signals.h"
+
+#include <math.h>
+#include <string.h>
+
+#define N 3000
+
+typedef struct {
+  const char *name, *kind;
+  SeqLearn learn;
+  guint horizon;
+  SeqChannelMode mode;
+} Case;
+
+static const Case cases[] = {
+  { "naive", "naive", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "ar", "ar", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "markov", "markov", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "rnn-gradient", "rnn", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-gradient", "lstm", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "gru-gradient", "gru", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "rnn-readout", "rnn", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-readout", "lstm", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "gru-readout", "gru", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-off", "lstm", SEQ_LEARN_OFF, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "naive-ahead", "naive", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
+  { "ar-ahead", "ar", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
+  { "markov-ahead", "markov", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-ahead", "lstm", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-far-ahead", "lstm", SEQ_LEARN_GRADIENT, 100,
+      SEQ_CHANNELS_INDEPENDENT },
+  { "gru-readout-ahead", "gru", SEQ_LEARN_READOUT, 5,
+      SEQ_CHANNELS_INDEPENDENT },
+  { "naive-joint", "naive", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
+  { "ar-joint", "ar", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
+  { "markov-joint", "markov", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
+  { "lstm-joint", "lstm", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
+  { "lstm-readout-joint", "lstm", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_JOINT },
+};
+
+static SeqStream *
+make (const Case *c, guint n_channels)
+{
+  SeqStreamConfig config = { .learn = c->learn,
+    .learning_rate = 3e-3,
+    .window = 48,
+    .horizon = c->horizon,
+    .channel_mode = c->mode };
+  g_autoptr (GError) error = NULL;
+  GVariantDict options;
+  SeqStream *stream;
+  g_autoptr (SeqModel) model = NULL;
+
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "hidden_size", "u", 9);
+  g_variant_dict_insert (&options, "order", "u", 7);
+  g_variant_dict_insert (&options, "states", "u", 20);
+  g_variant_dict_insert (&options, "history", "u", 700);
+  g_variant_dict_insert (&options, "horizon", "u", c->horizon);
+  model = seq_model_new_untrained (c->kind, g_variant_dict_end (&options),
+      c->mode == SEQ_CHANNELS_JOINT ? n_channels : 1, 1,
+      c->learn == SEQ_LEARN_READOUT, TRUE, 7, &error);
+  g_assert_no_error (error);
+  stream = seq_stream_new (model, n_channels, &config, &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+/* Two channels: a wobbling tone and noise with memory. */
+static float *
+signal_2 (void)
+{
+  float *x = g_new (float, 2 * N);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  double noise = 0;
+
+  for (guint t = 0; t < N; t++) {
+    noise = 0.9 * noise + g_rand_double_range (rand, -1, 1);
+    x[2 * t] = (float) (0.4 * sin (0.05 * t + sin (0.003 * t)) + 0.01 * noise);
+    x[2 * t + 1] = (float) (20 + noise);
+  }
+  return x;
+}
+
+/* Frames [from, from + n) of interleaved input; y: prediction, residual and
+ * score, each [N][channels], one after another. */
+static void
+run (SeqStream *stream, float *x, float *y, guint channels, guint from, guint n)
+{
+  gpointer in_channel[2], out_channel[3][2];
+  SeqSignal in = { SEQ_FORMAT_F32, in_channel, channels }, out[3];
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, &out[0], &out[1], &out[2] };
+
+  for (guint c = 0; c < channels; c++) {
+    in_channel[c] = x + from * channels + c;
+    for (guint i = 0; i < 3; i++)
+      out_channel[i][c] = y + (i * N + from) * channels + c;
+  }
+  for (guint i = 0; i < 3; i++)
+    out[i] = (SeqSignal){ SEQ_FORMAT_F32, out_channel[i], channels };
+  seq_stream_process (stream, &in, outputs, n, 1, 1, 0);
+}
+
+static void
+assert_same (const float *a, const float *b, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (memcmp (&a[i], &b[i], sizeof (float)) != 0)
+      g_error ("value %zu: %.9g where %.9g was", i, a[i], b[i]);
+}
+
+/* However the stream is cut, the same bits come out. */
+static void
+test_split (gconstpointer data)
+{
+  static const guint cuts[] = { 1, 2, 63, 64, 65, 480, 7 };
+  g_autofree float *x = signal_2 ();
+  g_autofree float *whole = g_new0 (float, 6 * N);
+  g_autofree float *parts = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) a = make (data, 2), b = make (data, 2);
+
+  run (a, x, whole, 2, 0, N);
+  for (guint t = 0, i = 0; t < N; i++) {
+    guint n = MIN (cuts[i % G_N_ELEMENTS (cuts)], N - t);
+
+    run (b, x, parts, 2, t, n);
+    t += n;
+  }
+  assert_same (parts, whole, 6 * N);
+  for (guint i = 0; i < 6 * N; i++)
+    g_assert_true (isfinite (whole[i]));
+}
+
+/* An independent channel gives the bits it would give alone. */
+static void
+test_alone (gconstpointer data)
+{
+  const Case *c = data;
+  g_autofree float *x = signal_2 ();
+  g_autofree float *both = g_new0 (float, 6 * N);
+  g_autofree float *x1 = g_new0 (float, N);
+  g_autofree float *y1 = g_new0 (float, 3 * N);
+  g_autoptr (SeqStream) two = make (data, 2), one = make (data, 1);
+
+  if (c->mode == SEQ_CHANNELS_JOINT) {
+    g_test_skip ("the channels are one vector");
+    return;
+  }
+  run (two, x, both, 2, 0, N);
+  for (guint t = 0; t < N; t++)
+    x1[t] = x[2 * t + 1];
+  run (one, x1, y1, 1, 0, N);
+  for (guint i = 0; i < 3 * N; i++)
+    g_assert_cmpfloat (y1[i], ==, both[2 * i + 1]);
+}
+
+/* The residual at t is x[t] less the prediction emitted at t - horizon. */
+static void
+test_residual (gconstpointer data)
+{
+  const Case *c = data;
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) stream = make (data, 2);
+  SeqStreamStats stats = { .signal_power = (double[2]){ 0 },
+    .residual_power = (double[2]){ 0 },
+    .score_peak = (double[2]){ 0 } };
+  double power = 0;
+
+  run (stream, x, y, 2, 0, N);
+  for (guint i = 0; i < 2 * N; i++) {
+    guint back = 2 * c->horizon;
+    double r = i < back ? 0 : (double) x[i] - y[i - back];
+
+    g_assert_cmpfloat_with_epsilon (y[2 * N + i], r, 2e-6 * fabs (x[i]));
+    if (i % 2 == 1)
+      power += r * r / (N - c->horizon);
+  }
+  seq_stream_stats (stream, FALSE, &stats);
+  g_assert_cmpuint (stats.n_frames, ==, N);
+  g_assert_cmpfloat_with_epsilon (stats.residual_power[1], power, 1e-4 * power);
+}
+
+/* Everything learnt and carried, put into another stream in the middle of a
+ * window, goes on to the bit; so does a stream that adopts. */
+static void
+test_resume (gconstpointer data)
+{
+  g_autofree float *x = signal_2 ();
+  g_autofree float *whole = g_new0 (float, 6 * N);
+  g_autofree float *parts = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) a = make (data, 2), b = make (data, 2);
+  g_autoptr (SeqStream) c = make (data, 2);
+  g_autofree gpointer state = g_malloc (seq_stream_state_size (a));
+
+  run (a, x, whole, 2, 0, 1003);
+  memcpy (parts, whole, 6 * N * sizeof (float));
+  seq_stream_get_state (a, state);
+  run (a, x, whole, 2, 1003, N - 1003);
+
+  seq_stream_set_state (b, state);
+  run (b, x, parts, 2, 1003, 1000);
+  g_assert_true (seq_stream_adopt (c, b));
+  run (c, x, parts, 2, 2003, N - 2003);
+  assert_same (parts, whole, 6 * N);
+}
+
+/* A rewind forgets what was carried and keeps what was learnt; a restart
+ * forgets both. */
+static void
+test_rewind (gconstpointer data)
+{
+  const Case *c = data;
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  g_autofree float *fresh = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) stream = make (data, 2);
+  guint h = c->horizon;
+
+  run (stream, x, fresh, 2, 0, N);
+  seq_stream_rewind (stream);
+  run (stream, x, y, 2, 0, N);
+  /* no residual until a forecast is there, and none from before */
+  for (guint i = 0; i < 2 * h; i++)
+    g_assert_cmpfloat (y[2 * N + i], ==, 0);
+  if (c->learn != SEQ_LEARN_OFF)
+    g_assert_cmpint (memcmp (y, fresh, 2 * N * sizeof (float)), !=, 0);
+  seq_stream_restart (stream);
+  run (stream, x, y, 2, 0, N);
+  assert_same (y, fresh, 6 * N);
+}
+
+/* NaN and infinity are counted, filled in, not learnt, not spread. */
+static void
+test_non_finite (gconstpointer data)
+{
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) stream = make (data, 2);
+  SeqStreamStats stats = { .signal_power = (double[2]){ 0 },
+    .residual_power = (double[2]){ 0 },
+    .score_peak = (double[2]){ 0 } };
+
+  x[0] = NAN;
+  x[2 * 100 + 1] = INFINITY;
+  for (guint t = 500; t < 600; t++)
+    x[2 * t] = -INFINITY;
+  run (stream, x, y, 2, 0, N);
+  for (guint i = 0; i < 6 * N; i++)
+    g_assert_true (isfinite (y[i]));
+  for (guint t = 500; t < 600; t++)
+    g_assert_cmpfloat (y[2 * N + 2 * t], ==, 0);
+  seq_stream_stats (stream, FALSE, &stats);
+  g_assert_cmpuint (stats.n_non_finite, ==, 102);
+}
+
+/* Whatever comes, what goes out is finite. */
+static void
+test_hostile (gconstpointer data)
+{
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) stream = make (data, 2);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+
+  for (guint i = 0; i < 2 * N; i++)
+    switch (i / 500) {
+      case 1:
+        x[i] = 0;
+        break;
+      case 3:
+        x[i] = 1e30f * (float) g_rand_double_range (rand, -1, 1);
+        break;
+      case 5:
+        x[i] = 1e-40f;
+        break;
+      case 7:
+        x[i] = i % 2 ? 3e38f : -3e38f;
+        break;
+    }
+  run (stream, x, y, 2, 0, N);
+  for (guint i = 0; i < 6 * N; i++)
+    g_assert_true (isfinite (y[i]));
+}
+
+/* An absurd learning rate ends in rolled back updates, not in NaN. */
+static void
+test_guard (void)
+{
+  g_autoptr (SeqModel) model =
+      seq_model_new_untrained ("rnn", NULL, 1, 1, FALSE, TRUE, 1, NULL);
+  SeqStreamConfig config = {
+    .learn = SEQ_LEARN_GRADIENT, .learning_rate = 3, .window = 16, .horizon = 1
+  };
+  g_autoptr (SeqStream) stream = seq_stream_new (model, 2, &config, NULL);
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  SeqStreamStats stats = { .signal_power = (double[2]){ 0 },
+    .residual_power = (double[2]){ 0 },
+    .score_peak = (double[2]){ 0 } };
+
+  run (stream, x, y, 2, 0, N);
+  for (guint i = 0; i < 6 * N; i++)
+    g_assert_true (isfinite (y[i]));
+  seq_stream_stats (stream, FALSE, &stats);
+  g_assert_cmpuint (stats.n_rollbacks, >, 0);
+}
+
+/* Integer samples are -1..1 of full scale, rounded and saturated. */
+static void
+test_formats (void)
+{
+  static const Case c = { "ar", "ar", SEQ_LEARN_GRADIENT, 1,
+    SEQ_CHANNELS_INDEPENDENT };
+  g_autoptr (SeqStream) f = make (&c, 1), s16 = make (&c, 1);
+  g_autoptr (SeqStream) s32 = make (&c, 1), f64 = make (&c, 1);
+  gint16 x16[500], y16[500], copy[500];
+  gint32 x32[500], y32[500];
+  float x[500], y[500];
+  double x64[500], y64[500];
+
+  for (int t = 0; t < 500; t++) {
+    x16[t] = (gint16) (12000 * sin (0.1 * t));
+    x32[t] = x16[t] * 65536;
+    x64[t] = x[t] = x16[t] / 32768.f;
+  }
+#define RUN(stream, fmt, x, y, copy)                                           \
+  seq_stream_process (stream, &(SeqSignal){ fmt, (gpointer[]){ x }, 1 },       \
+      (const SeqSignal *[SEQ_N_OUTPUTS]){                                      \
+          copy, &(SeqSignal){ fmt, (gpointer[]){ y }, 1 }, NULL, NULL },       \
+      500, 1, 1, 0)
+  RUN (f, SEQ_FORMAT_F32, x, y, NULL);
+  RUN (f64, SEQ_FORMAT_F64, x64, y64, NULL);
+  RUN (s32, SEQ_FORMAT_S32, x32, y32, NULL);
+  RUN (s16, SEQ_FORMAT_S16, x16, y16,
+      &((SeqSignal){ SEQ_FORMAT_S16, (gpointer[]){ copy }, 1 }));
+  g_assert_cmpmem (copy, sizeof copy, x16, sizeof x16);
+  for (int t = 0; t < 500; t++) {
+    g_assert_cmpfloat (y[t], ==, (float) y64[t]);
+    g_assert_cmpint (
+        y16[t], ==, CLAMP ((int) rint (y64[t] * 32768), -32768, 32767));
+    g_assert_cmpint (y32[t], ==,
+        CLAMP (rint (y64[t] * 2147483648.0), -2147483648.0, 2147483647.0));
+  }
+}
+
+/* In place over the input, and with mix between dry and wet. */
+static void
+test_in_place_and_mix (void)
+{
+  static const Case c = { "ar", "ar", SEQ_LEARN_GRADIENT, 1,
+    SEQ_CHANNELS_INDEPENDENT };
+  g_autoptr (SeqStream) a = make (&c, 1), b = make (&c, 1);
+  float x[400], wet[400], dry[400];
+  SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ x }, 1 };
+  SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ wet }, 1 };
+  const SeqSignal *apart[SEQ_N_OUTPUTS] = { NULL, &out, NULL, NULL };
+  const SeqSignal *in_place[SEQ_N_OUTPUTS] = { NULL, &in, NULL, NULL };
+
+  for (int t = 0; t < 400; t++)
+    dry[t] = x[t] = (float) sin (0.1 * t) + (t % 3) * 0.1f;
+  seq_stream_process (a, &in, apart, 400, 1, 1, 0);
+  seq_stream_process (b, &in, in_place, 400, 0, 1, 0);
+  for (int t = 0; t < 400; t++)
+    g_assert_cmpfloat_with_epsilon (
+        x[t], t / 400.0 * wet[t] + (1 - t / 400.0) * dry[t], 1e-6);
+}
+
+/* Models and streams that don't fit are refused with both numbers. */
+static void
+test_refusals (void)
+{
+  g_autoptr (SeqModel) joint =
+      seq_model_new_untrained ("ar", NULL, 6, 1, FALSE, FALSE, 0, NULL);
+  g_autoptr (SeqModel) lstm =
+      seq_model_new_untrained ("lstm", NULL, 1, 1, FALSE, FALSE, 0, NULL);
+  SeqStreamConfig config = { .learn = SEQ_LEARN_GRADIENT,
+    .learning_rate = 1e-3,
+    .window = 64,
+    .horizon = 1 };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (seq_stream_new (joint, 4, &config, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE);
+  g_assert_nonnull (strstr (error->message, "6"));
+  g_assert_nonnull (strstr (error->message, "4"));
+  g_clear_error (&error);
+  config.learn = SEQ_LEARN_READOUT;
+  g_assert_null (seq_stream_new (lstm, 4, &config, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct {
+    const char *name;
+    GTestDataFunc func;
+  } tests[] = {
+    { "split", test_split },
+    { "alone", test_alone },
+    { "residual", test_residual },
+    { "resume", test_resume },
+    { "rewind", test_rewind },
+    { "non-finite", test_non_finite },
+    { "hostile", test_hostile },
+  };
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (cases); j++) {
+      g_autofree char *path =
+          g_strdup_printf ("/stream/%s/%s", tests[i].name, cases[j].name);
+
+      g_test_add_data_func (path, &cases[j], tests[i].func);
+    }
+  g_test_add_func ("/stream/guard", test_guard);
+  g_test_add_func ("/stream/formats", test_formats);
+  g_test_add_func ("/stream/in-place-and-mix", test_in_place_and_mix);
+  g_test_add_func ("/stream/refusals", test_refusals);
+  return g_test_run ();
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# demo.sh: sets up, builds, and runs the main job: recorded speech through
+# seqfilter with each of the six models, learning as it goes.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Leaves in demo/: one WAV a model (float; channels: input, prediction,
+# residual), residual.wav (the LSTM's, to listen to) and prediction.png.
+. "$(dirname "$0")/setup.sh"
+
+build_packages
+step "build in build/"
+build build
+export GST_PLUGIN_PATH="$PWD/build/plugin"
+export GST_REGISTRY="$PWD/build/registry.bin"
+mkdir -p demo
+
+step "speech: the voice recordings of alsa-utils, joined"
+sources=
+for f in Front_Center Front_Left Front_Right Rear_Center Rear_Left Rear_Right \
+    Side_Left Side_Right; do
+  f=/usr/share/sounds/alsa/$f.wav
+  [ -r "$f" ] || { echo "failed: $f is not there" >&2; exit 1; }
+  sources="$sources filesrc location=$f ! wavparse ! speech."
+done
+
+for model in naive ar markov rnn lstm gru; do
+  step "gst-launch-1.0 speech ! seqfilter model=$model ! wavenc"
+  GST_TRACERS='latency(flags=element)' GST_DEBUG=GST_TRACER:7 \
+    GST_DEBUG_NO_COLOR=1 GST_DEBUG_FILE=demo/$model.trace \
+    quietly gst-launch-1.0 -q concat name=speech ! audioconvert \
+    ! audio/x-raw,format=F32LE ! queue \
+    ! seqfilter name=filter model=$model emit=input+prediction+residual \
+    ! wavenc ! filesink location=demo/$model.wav $sources
+done
+quietly gst-launch-1.0 -q filesrc location=demo/lstm.wav ! wavparse \
+  ! deinterleave name=d d.src_2 ! audioconvert ! wavenc \
+  ! filesink location=demo/residual.wav
+
+step "table and picture"
+build/tools/demo-report demo
+rm -f demo/*.trace
+step "left in demo/: prediction.png, residual.wav, and a WAV a model"

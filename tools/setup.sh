@@ -1,0 +1,60 @@
+# setup.sh: sourced by demo.sh and check.sh: steps, logs, packages, build.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+step () {
+  printf '%s\n' "* $*"
+}
+
+# Runs a command silently; at its failure shows the end of what it printed.
+quietly () {
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    printf 'failed: %s\n' "$*" >&2
+    exit 1
+  fi
+}
+
+# Installs Debian packages that are missing; needs no network if none is.
+packages () {
+  missing=
+  for p in "$@"; do
+    case $(dpkg-query -W -f='${Status}' "$p" 2>/dev/null || true) in
+      'install ok installed') ;;
+      *) missing="$missing $p" ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
+  step "install$missing"
+  sudo=
+  if [ "$(id -u)" != 0 ]; then
+    sudo=$(command -v sudo) || {
+      echo "failed: these packages are missing, and there is neither root" \
+        "nor sudo to install them:$missing" >&2
+      exit 1
+    }
+  fi
+  quietly $sudo apt-get update
+  quietly $sudo env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends $missing
+}
+
+# What building needs, and what the pipelines of demo and tests need.
+build_packages () {
+  packages gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev \
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libjansson-dev \
+    libprotobuf-c-dev protobuf-c-compiler libcairo2-dev gstreamer1.0-tools \
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good alsa-utils
+}
+
+# build DIR [meson option...]: configures once, then builds.
+build () {
+  dir=$1
+  shift
+  [ -f "$dir/build.ninja" ] || quietly meson setup "$dir" "$@"
+  quietly ninja -C "$dir"
+}
