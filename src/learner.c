@@ -1,7 +1,7 @@
 /* learner.c: online gradient descent for one lane.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Adam: Kingma and Ba 2015, algorithm 1. The loss is the mean square error
+ * The loss is the mean square error
  * over the window, divided by the running power of what the net itself has to
  * produce, so that the step does not depend on the level of the signal; the
  * gradient's norm is clipped to 1 (Pascanu et al. 2013).
@@ -11,13 +11,11 @@
  * the best params come back and the rate is halved.
  */
 #include "src/learner.h"
+#include "src/adam.h"
 
 #include <math.h>
 #include <string.h>
 
-#define BETA1 0.9f
-#define BETA2 0.999f
-#define EPSILON 1e-8f
 #define CLIP 1.0
 #define POWER_RATE 1e-4 /* a frame */
 #define ERROR_RATE 0.1  /* a window */
@@ -192,35 +190,6 @@ roll_back (SeqLearner *learner)
   n->n_rollbacks++;
 }
 
-static void
-adam (SeqLearner *learner, double scale)
-{
-  SeqLearnerNumbers *n = learner->numbers;
-  gsize n_params = learner->chain->n_params;
-  real *restrict p = learner->params, *restrict m = learner->moment1;
-  real *restrict v = learner->moment2;
-  const real *restrict d = learner->d_params;
-  double correction1, correction2;
-  real step, root, s = (real) scale;
-
-  n->n_adam++;
-  correction1 = 1 - pow (BETA1, n->n_adam);
-  correction2 = 1 - pow (BETA2, n->n_adam);
-  step = (real) (learner->config.rate * n->slow_down / correction1);
-  root = (real) (1 / sqrt (correction2));
-  for (gsize i = 0; i < n_params; i++) {
-    real g = d[i] * s;
-
-    m[i] += (1 - BETA1) * (g - m[i]);
-    v[i] += (1 - BETA2) * (g * g - v[i]);
-#ifdef SEQ_DOUBLE
-    p[i] -= step * m[i] / (sqrt (v[i]) * root + EPSILON);
-#else
-    p[i] -= step * m[i] / (sqrtf (v[i]) * root + EPSILON);
-#endif
-  }
-}
-
 /* All targets of the window are there: one step of descent. */
 static void
 update (SeqLearner *learner)
@@ -230,7 +199,7 @@ update (SeqLearner *learner)
   SeqWork *work = learner->work;
   guint window = learner->config.window, horizon = learner->config.horizon;
   guint n_out = chain->n_out, residual = chain->residual, n_valid = 0;
-  double wanted = 0, missed = 0, norm = 0, rate, scale;
+  double wanted = 0, missed = 0, norm, rate, scale;
   SeqPass pass = {
     .n_frames = window, .params = learner->params, .state = learner->state0
   };
@@ -278,14 +247,14 @@ update (SeqLearner *learner)
   memset (learner->d_state, 0, chain->n_state * sizeof (real));
   seq_chain_grad (chain, work, &pass, learner->d_out, learner->d_params, NULL,
       learner->d_state);
-  for (gsize i = 0; i < chain->n_params; i++)
-    norm += (double) learner->d_params[i] * learner->d_params[i];
-  norm = sqrt (norm);
+  norm = seq_norm (learner->d_params, chain->n_params);
   if (!isfinite (norm)) {
     roll_back (learner);
     return;
   }
-  adam (learner, norm > CLIP ? CLIP / norm : 1);
+  seq_adam (learner->params, learner->moment1, learner->moment2,
+      learner->d_params, chain->n_params, norm > CLIP ? CLIP / norm : 1,
+      learner->config.rate * n->slow_down, ++n->n_adam);
 }
 
 /* The window has been learnt from: what came after it begins the next one,
