@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""run-recipes.py ROOT: runs every ```sh block of README.md.
+
+Each block runs as it stands, by sh, in a temporary folder that has the
+repository's docs; on a machine without microphone and loudspeaker, these two
+are replaced: autoaudiosrc by a test source, autoaudiosink by fakesink.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+root = os.path.abspath(sys.argv[1])
+text = open(os.path.join(root, "README.md"), encoding="utf-8").read()
+recipes = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+if not recipes:
+    sys.exit("README.md has no recipes")
+
+failed = 0
+with tempfile.TemporaryDirectory() as folder:
+    for name in ("docs", "data", "tests"):
+        if os.path.exists(os.path.join(root, name)):
+            os.symlink(os.path.join(root, name), os.path.join(folder, name))
+    for number, recipe in enumerate(recipes, 1):
+        command = recipe.replace("autoaudiosrc", "audiotestsrc num-buffers=50")
+        command = command.replace("autoaudiosink", "fakesink")
+        command = command.replace("python3 ", "/usr/bin/python3 ")
+        run = subprocess.run(["sh", "-ec", command], cwd=folder, text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=120)
+        # gst-launch-1.0 exits with 0 after some warnings that are failures here
+        bad = run.returncode or "CRITICAL" in run.stdout or "WARNING" in run.stdout
+        print(f"{'not ok' if bad else 'ok'} {number} - {recipe.splitlines()[0]}")
+        if bad:
+            failed += 1
+            print(run.stdout)
+print(f"{len(recipes) - failed} of {len(recipes)} recipes ran")
+sys.exit(failed > 0)
