@@ -60,7 +60,7 @@ struct _SeqStream {
   real *learner_in, *learner_out; /* [BLOCK][lane][padded width] */
   double *params;                 /* conditioning [n_in - n_signal] */
   /* scratch of one block, [BLOCK][...] */
-  double *x, *y, *r, *score;
+  double *x, *y, *r, *score, *shift, *scale;
   real *target, *bits;
   gsize target_stride;
   guint8 *valid, *lane_valid;
@@ -222,6 +222,8 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->x = g_new0 (double, rows);
   stream->r = g_new0 (double, rows);
   stream->score = g_new0 (double, rows);
+  stream->shift = g_new0 (double, rows);
+  stream->scale = g_new0 (double, rows);
   stream->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
   stream->target_stride = SEQ_PAD (chain->n_out);
   stream->target = seq_alloc (BLOCK * stream->n_lanes * stream->target_stride);
@@ -250,6 +252,8 @@ seq_stream_free (SeqStream *stream)
   g_free (stream->y);
   g_free (stream->r);
   g_free (stream->score);
+  g_free (stream->shift);
+  g_free (stream->scale);
   seq_free (stream->target);
   seq_free (stream->bits);
   g_free (stream->valid);
@@ -464,22 +468,19 @@ learn_scale (Channel *c, double x)
   c->variance += rate * ((1 - rate) * deviation * deviation - c->variance);
 }
 
-/* How input i of the chain is scaled: u = (x - shift) * scale. */
+/* How a channel is scaled at this moment: u = (x - shift) * scale. */
 static void
 in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
 {
   const Channel *c = &stream->channels[channel];
   guint i = channel % stream->n_signal;
 
-  if (!stream->running) {
+  if (stream->running) {
+    *shift = c->mean;
+    *scale = c->n_seen < 2 ? 1 : 1 / scale_of (c);
+  } else {
     *shift = stream->model->in_shift[i];
     *scale = stream->model->in_scale[i];
-  } else if (c->n_seen < 2) {
-    *shift = c->mean;
-    *scale = 1;
-  } else {
-    *shift = c->mean;
-    *scale = 1 / scale_of (c);
   }
 }
 
@@ -549,12 +550,15 @@ scale_block (
       guint lane = c / n_signal, k = c % n_signal;
       gsize row = (gsize) t * stream->n_lanes + lane;
       guint8 *valid = &stream->lane_valid[row];
-      double shift, scale, u;
+      double *shift = &stream->shift[t * channels + c];
+      double *scale = &stream->scale[t * channels + c];
+      double u;
 
       if (learn && stream->running && stream->valid[t * channels + c])
         learn_scale (&stream->channels[c], stream->x[t * channels + c]);
-      in_scale (stream, c, &shift, &scale);
-      u = CLAMP ((stream->x[t * channels + c] - shift) * scale, -LIMIT, LIMIT);
+      in_scale (stream, c, shift, scale);
+      u = CLAMP (
+          (stream->x[t * channels + c] - *shift) * *scale, -LIMIT, LIMIT);
       rows[row * stride + k] = (real) u;
       if (k < chain->n_out) {
         double base = residual == 1  ? past[lane * n_signal]
@@ -586,16 +590,15 @@ unscale_block (SeqStream *stream, const real *out, gsize stride, guint n)
   for (guint t = 0; t < n; t++)
     for (guint o = 0; o < stream->n_outputs; o++) {
       gsize row = (gsize) t * stream->n_lanes + o / n_out;
-      double y = out[row * stride + o % n_out], shift, scale;
+      double y = out[row * stride + o % n_out];
+      gsize at = (gsize) t * stream->n_outputs + o;
 
-      if (stream->running && stream->predicts) {
-        in_scale (stream, o, &shift, &scale);
-        y = y / scale + shift;
-      } else {
+      if (stream->running && stream->predicts)
+        y = y / stream->scale[at] + stream->shift[at];
+      else
         y = y * stream->model->out_scale[o % n_out]
             + stream->model->out_shift[o % n_out];
-      }
-      stream->y[t * stream->n_outputs + o] = y;
+      stream->y[at] = y;
     }
 }
 
