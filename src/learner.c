@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The loss is the mean square error
- * over the window, divided by the running power of what the net itself has to
- * produce, so that the step does not depend on the level of the signal; the
+ * over the window, divided by the power of what the net itself has to produce
+ * in it, so that the step does not depend on the level of the signal; the
  * gradient's norm is clipped to 1 (Pascanu et al. 2013).
  *
  * The guard: an update whose gradient is not finite is not made; when the
@@ -20,6 +20,7 @@
 #define POWER_RATE 1e-4 /* a frame */
 #define ERROR_RATE 0.1  /* a window */
 #define EXPLODED 4.0    /* times the best, and times a silent net's */
+#define QUIET 0.1       /* of the running power */
 #define SILENCE 1e-8    /* of the running power: nothing to learn */
 
 static gsize
@@ -190,6 +191,27 @@ roll_back (SeqLearner *learner)
   n->n_rollbacks++;
 }
 
+/* Adam. Steps of the read-out are in proportion to what it has to produce:
+ * with a residual connection that may be a thousandth of the signal. */
+static void
+step (SeqLearner *learner, double scale)
+{
+  const SeqChain *chain = learner->chain;
+  SeqLearnerNumbers *n = learner->numbers;
+  double rate = learner->config.rate * n->slow_down;
+  gsize at = 0, end = chain->params_at[chain->n_layers - 1];
+
+  n->n_adam++;
+  for (guint part = 0; part < 2; part++) {
+    seq_adam (learner->params + at, learner->moment1 + at,
+        learner->moment2 + at, learner->d_params + at, end - at, scale, rate,
+        n->n_adam);
+    at = end;
+    end = chain->n_params;
+    rate *= MIN (sqrt (n->power), 1);
+  }
+}
+
 /* All targets of the window are there: one step of descent. */
 static void
 update (SeqLearner *learner)
@@ -199,7 +221,7 @@ update (SeqLearner *learner)
   SeqWork *work = learner->work;
   guint window = learner->config.window, horizon = learner->config.horizon;
   guint n_out = chain->n_out, residual = chain->residual, n_valid = 0;
-  double wanted = 0, missed = 0, norm, rate, scale;
+  double wanted = 0, missed = 0, norm, rate, level;
   SeqPass pass = {
     .n_frames = window, .params = learner->params, .state = learner->state0
   };
@@ -228,8 +250,10 @@ update (SeqLearner *learner)
   rate = MAX (1.0 / (n->n_updates + 1), POWER_RATE * window);
   n->power += MIN (rate, 1) * (wanted / ((double) n_valid * n_out) - n->power);
   n->n_updates++;
-  missed /= n_valid * n_out * n->power;
-  n->error += MAX (ERROR_RATE, 1.0 / n->n_updates) * (missed - n->error);
+  /* loud windows are measured by themselves, quiet ones by the power */
+  level = wanted + QUIET * n_valid * n_out * n->power;
+  n->error +=
+      MAX (ERROR_RATE, 1.0 / n->n_updates) * (missed / level - n->error);
   if (!isfinite (n->error)
       || (n->error > EXPLODED && n->error > EXPLODED * n->good_error)) {
     roll_back (learner);
@@ -240,9 +264,8 @@ update (SeqLearner *learner)
     copy (learner->good, learner->params, chain->n_params);
   }
 
-  scale = 2 / (n_valid * n_out * n->power);
   for (gsize i = 0; i < window * work->out_stride; i++)
-    learner->d_out[i] *= (real) scale;
+    learner->d_out[i] *= (real) (2 / level);
   memset (learner->d_params, 0, chain->n_params * sizeof (real));
   memset (learner->d_state, 0, chain->n_state * sizeof (real));
   seq_chain_grad (chain, work, &pass, learner->d_out, learner->d_params, NULL,
@@ -252,9 +275,7 @@ update (SeqLearner *learner)
     roll_back (learner);
     return;
   }
-  seq_adam (learner->params, learner->moment1, learner->moment2,
-      learner->d_params, chain->n_params, norm > CLIP ? CLIP / norm : 1,
-      learner->config.rate * n->slow_down, ++n->n_adam);
+  step (learner, norm > CLIP ? CLIP / norm : 1);
 }
 
 /* The window has been learnt from: what came after it begins the next one,

@@ -338,6 +338,11 @@ seq_model_new_untrained (const char *kind, GVariant *options, guint n_signal,
   g_variant_lookup (dict, "horizon", "u", &horizon);
   seq_builder_set_horizon (builder, horizon);
   seq_builder_seed (builder, seed);
+  /* with a residual connection a silent read-out is the best first guess:
+   * the next value is as this one */
+  if (!alone && residual)
+    memset (g_ptr_array_index (builder->params, n_layers), 0,
+        seq_builder_layer (builder, n_layers)->n_params * sizeof (real));
   return seq_builder_finish (builder, error);
 }
 

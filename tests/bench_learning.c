@@ -77,7 +77,11 @@ bench (const Entry *entry, const TestSignal *s)
   SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ s->x }, 1 };
   SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ r }, 1 };
   const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, NULL, &out, NULL };
+  SeqStreamStats stats = { .signal_power = (double[1]){ 0 },
+    .residual_power = (double[1]){ 0 },
+    .score_peak = (double[1]){ 0 } };
   gint64 start;
+  double ns;
 
   g_variant_dict_init (&options, dict);
   model = seq_model_new_untrained (entry->kind, g_variant_ref (dict), 1, layers,
@@ -90,8 +94,13 @@ bench (const Entry *entry, const TestSignal *s)
   }
   start = g_get_monotonic_time ();
   seq_stream_process (stream, &in, outputs, s->n_frames, 1, 1, 0);
-  print (
-      entry->name, s, r, (g_get_monotonic_time () - start) * 1e3 / s->n_frames);
+  ns = (g_get_monotonic_time () - start) * 1e3 / s->n_frames;
+  print (entry->name, s, r, ns);
+  seq_stream_stats (stream, FALSE, &stats);
+  if (stats.n_rollbacks)
+    g_print ("         %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+             " updates were rolled back\n",
+        stats.n_rollbacks, stats.n_updates);
 }
 
 int
