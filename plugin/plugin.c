@@ -1,0 +1,14 @@
+/* plugin.c: the GStreamer plugin and its elements.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "plugin/gstseqfilter.h"
+
+static gboolean
+plugin_init (GstPlugin *plugin)
+{
+  return GST_ELEMENT_REGISTER (seqfilter, plugin);
+}
+
+GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, seqfilter,
+    "Sequence models that predict a stream and learn from it", plugin_init,
+    PACKAGE_VERSION, "LGPL", "seqfilter", PACKAGE_ORIGIN)
