@@ -232,6 +232,7 @@ seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
       .d_in_stride = SEQ_PAD (layer->n_in),
       .d_params = d_params + chain->params_at[i],
       .d_state = d_state + chain->state_at[i],
+      .learnt = pass->learnt ? pass->learnt + chain->state_at[i] : NULL,
       .scratch = work->scratch,
     };
 

@@ -62,6 +62,8 @@ typedef struct {
   const real *params;  /* [n_params], or a lane's copy each */
   gsize params_stride; /* 0: lanes share */
   real *state;         /* [lane][n_state]; carried */
+  const real *learnt;  /* for grad(): see SeqGrad. May be NULL when no layer
+                        * learns in its state */
   /* as in SeqBlock; row 0 is frame `at` */
   const real *target;
   gsize target_stride;

@@ -104,20 +104,23 @@ typedef struct {
 /* The backward pass over a block that run() has just gone over, with its tape
  * kept. Here block->state is the state as it was before run(). */
 typedef struct {
-  const real *d_out; /* gradient by out, laid out as out; the
-                      * padding is zero */
-  real *d_in;        /* gradient by in, laid out as in with
-                      * d_in_stride; overwritten; NULL: not needed */
-  gsize d_in_stride; /* >= SEQ_PAD (n_in); padding gets zero */
-  real *d_params;    /* added to; shared by all lanes */
-  real *d_state;     /* [lane][state_stride]: gradient by the state
-                      * after the block; overwritten by that by the
-                      * state before it */
-  real *scratch;     /* n_scratch (n_frames, n_lanes) reals */
+  const real *d_out;  /* gradient by out, laid out as out; the
+                       * padding is zero */
+  real *d_in;         /* gradient by in, laid out as in with
+                       * d_in_stride; overwritten; NULL: not needed */
+  gsize d_in_stride;  /* >= SEQ_PAD (n_in); padding gets zero */
+  real *d_params;     /* added to; shared by all lanes */
+  real *d_state;      /* [lane][state_stride]: gradient by the state
+                       * after the block; overwritten by that by the
+                       * state before it */
+  const real *learnt; /* [lane][state_stride]: the state as it is now, for
+                       * layers that learn in it: their grad() goes back
+                       * through what they know by now; no d_params */
+  real *scratch;      /* n_scratch (n_frames, n_lanes) reals */
 } SeqGrad;
 
 typedef enum {
-  SEQ_LAYER_TRAINS = 1 << 0, /* has params and grad() */
+  SEQ_LAYER_TRAINS = 1 << 0, /* has grad() */
   SEQ_LAYER_LEARNS = 1 << 1, /* learns in its state while target is given;
                               * predicts its target `horizon` frames on */
   SEQ_LAYER_SCORES = 1 << 2, /* fills SeqBlock.score */

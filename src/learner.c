@@ -1,10 +1,10 @@
 /* learner.c: online gradient descent for one lane.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The loss is the mean square error
- * over the window, divided by the power of what the net itself has to produce
- * in it, so that the step does not depend on the level of the signal; the
- * gradient's norm is clipped to 1 (Pascanu et al. 2013).
+ * The loss is the mean square error over the window, divided by the power of
+ * what the net itself has to produce in it, so that the step does not depend
+ * on the level of the signal; the gradient's norm is clipped to 1 (Pascanu et
+ * al. 2013).
  *
  * The guard: an update whose gradient is not finite is not made; when the
  * running error is far above both its best and what a silent net would have,
@@ -71,6 +71,8 @@ seq_learner_set_memory (SeqLearner *learner, gpointer memory)
   }
   learner->rows = (real *) at;
   at += reals (learner->n_rows * learner->work->in_stride);
+  learner->targets = (real *) at;
+  at += reals (learner->n_rows * learner->work->out_stride);
   learner->valid = at;
 }
 
@@ -122,32 +124,37 @@ seq_learner_start (SeqLearner *learner, const real *params)
   copy (learner->good, params, chain->n_params);
   memset (learner->moment1, 0, chain->n_params * sizeof (real));
   memset (learner->moment2, 0, chain->n_params * sizeof (real));
-  seq_learner_rewind (learner);
+  seq_chain_start (chain, learner->params, learner->state);
 }
 
 void
 seq_learner_rewind (SeqLearner *learner)
 {
   learner->numbers->filled = 0;
-  seq_chain_start (learner->chain, learner->params, learner->state);
+  seq_chain_rewind (learner->chain, learner->params, learner->state);
 }
 
 /* Runs rows [from, from + n) of the window on the present params. */
 static void
-run_rows (SeqLearner *learner, guint from, guint n)
+run_rows (SeqLearner *learner, guint from, guint n, gboolean learn)
 {
   SeqPass pass = { .at = from,
     .n_frames = n,
     .params = learner->params,
-    .state = learner->state };
+    .state = learner->state,
+    .target = learner->targets + from * learner->work->out_stride,
+    .target_stride = learner->work->out_stride,
+    .valid = learner->valid + from };
 
+  if (!learn || !seq_chain_learns (learner->chain))
+    pass.target = NULL;
   if (n > 0)
     seq_chain_run (learner->chain, learner->work, &pass);
 }
 
 /* Runs rows [from, from + n), and keeps the states that an update needs. */
 static void
-advance (SeqLearner *learner, guint from, guint n)
+advance (SeqLearner *learner, guint from, guint n, gboolean learn)
 {
   guint window = learner->config.window;
   gsize n_state = learner->chain->n_state;
@@ -155,10 +162,10 @@ advance (SeqLearner *learner, guint from, guint n)
 
   if (from == 0)
     copy (learner->state0, learner->state, n_state);
-  run_rows (learner, from, before);
+  run_rows (learner, from, before, learn);
   if (from + before == window && before > 0)
     copy (learner->state_w, learner->state, n_state);
-  run_rows (learner, from + before, n - before);
+  run_rows (learner, from + before, n - before, learn);
 }
 
 void
@@ -172,7 +179,7 @@ seq_learner_resume (SeqLearner *learner)
   copy (learner->work->in, learner->rows,
       learner->n_rows * learner->work->in_stride);
   copy (learner->state, learner->state0, chain->n_state);
-  advance (learner, 0, filled);
+  advance (learner, 0, filled, TRUE);
 }
 
 /* Back to the best params there were, more slowly. */
@@ -222,9 +229,10 @@ update (SeqLearner *learner)
   guint window = learner->config.window, horizon = learner->config.horizon;
   guint n_out = chain->n_out, residual = chain->residual, n_valid = 0;
   double wanted = 0, missed = 0, norm, rate, level;
-  SeqPass pass = {
-    .n_frames = window, .params = learner->params, .state = learner->state0
-  };
+  SeqPass pass = { .n_frames = window,
+    .params = learner->params,
+    .state = learner->state0,
+    .learnt = learner->state };
 
   for (guint t = 0; t < window; t++) {
     const real *u = work->in + t * work->in_stride;
@@ -284,37 +292,41 @@ static void
 begin_next (SeqLearner *learner)
 {
   guint window = learner->config.window, horizon = learner->config.horizon;
-  gsize stride = learner->work->in_stride;
-  const SeqChain *chain = learner->chain;
+  gsize in_stride = learner->work->in_stride;
+  gsize out_stride = learner->work->out_stride;
 
-  memmove (learner->work->in, learner->work->in + window * stride,
-      horizon * stride * sizeof (real));
-  memmove (learner->rows, learner->rows + window * stride,
-      horizon * stride * sizeof (real));
-  memmove (learner->valid, learner->valid + window, horizon);
-  copy (learner->state, learner->state_w, chain->n_state);
-  advance (learner, 0, horizon - 1);
+  copy (learner->rows, learner->rows + window * in_stride, horizon * in_stride);
+  copy (learner->work->in, learner->rows, horizon * in_stride);
+  copy (learner->targets, learner->targets + window * out_stride,
+      horizon * out_stride);
+  memcpy (learner->valid, learner->valid + window, horizon);
+  copy (learner->state, learner->state_w, learner->chain->n_state);
+  advance (learner, 0, horizon - 1, TRUE);
   learner->numbers->filled = horizon - 1;
 }
 
+/* Frames [from, from + n) of the block become rows [at, at + n). */
 static void
-put_rows (SeqLearner *learner, guint at, const real *in, gsize in_stride,
-    const guint8 *valid, gsize valid_stride, guint n)
+put_rows (SeqLearner *learner, guint at, const SeqLearnerBlock *block,
+    guint from, guint n)
 {
-  gsize stride = learner->work->in_stride;
-  guint n_in = learner->chain->n_in;
+  const SeqChain *chain = learner->chain;
 
   for (guint i = 0; i < n; i++) {
-    copy (learner->rows + (at + i) * stride, in + i * in_stride, n_in);
-    copy (learner->work->in + (at + i) * stride, in + i * in_stride, n_in);
-    learner->valid[at + i] = valid ? valid[i * valid_stride] : 1;
+    const real *in = block->in + (from + i) * block->in_stride;
+    gsize row = (at + i) * learner->work->in_stride;
+
+    copy (learner->rows + row, in, chain->n_in);
+    copy (learner->work->in + row, in, chain->n_in);
+    copy (learner->targets + (at + i) * learner->work->out_stride,
+        block->target + (from + i) * block->target_stride, chain->n_out);
+    learner->valid[at + i] = block->valid[(from + i) * block->valid_stride];
   }
 }
 
 void
-seq_learner_run (SeqLearner *learner, const real *in, gsize in_stride,
-    const guint8 *valid, gsize valid_stride, real *out, gsize out_stride,
-    guint n_frames, gboolean learn)
+seq_learner_run (
+    SeqLearner *learner, const SeqLearnerBlock *block, gboolean learn)
 {
   SeqLearnerNumbers *numbers = learner->numbers;
   SeqWork *work = learner->work;
@@ -322,26 +334,22 @@ seq_learner_run (SeqLearner *learner, const real *in, gsize in_stride,
 
   if (!learn)
     numbers->filled = 0;
-  while (n_frames > 0) {
+  for (guint from = 0; from < block->n_frames;) {
     guint at = numbers->filled, n;
 
     if (at == last) {
-      put_rows (learner, last, in, in_stride, valid, valid_stride, 1);
+      put_rows (learner, last, block, from, 1);
       update (learner);
       begin_next (learner);
       at = numbers->filled;
     }
-    n = MIN (n_frames, last - at);
-    put_rows (learner, at, in, in_stride, valid, valid_stride, n);
-    advance (learner, at, n);
+    n = MIN (block->n_frames - from, last - at);
+    put_rows (learner, at, block, from, n);
+    advance (learner, at, n, learn);
     for (guint i = 0; i < n; i++)
-      copy (out + i * out_stride, work->out + (at + i) * work->out_stride,
-          learner->chain->n_out);
+      copy (block->out + (from + i) * block->out_stride,
+          work->out + (at + i) * work->out_stride, learner->chain->n_out);
     numbers->filled = learn ? at + n : 0;
-    in += n * in_stride;
-    if (valid)
-      valid += n * valid_stride;
-    out += n * out_stride;
-    n_frames -= n;
+    from += n;
   }
 }

@@ -1,7 +1,9 @@
 /* learner.h: online gradient descent for one lane.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Truncated back-propagation through time with Adam. Frames are gathered in a
+ * Truncated back-propagation through time with Adam. A read-out at the end of
+ * the chain that learns in its state (readout) does so frame by frame, and the
+ * gradient goes back through what it knows by then. Frames are gathered in a
  * window; when the last target of a window has come, its gradient is taken,
  * the params move, and the next window goes on from the state after the last.
  * Updates fall on fixed frame numbers, whatever the blocks.
@@ -42,6 +44,8 @@ typedef struct {
   real *state, *state0, *state_w;          /* [n_state]: now, before the window,
                                             * after its last frame */
   real *rows;    /* [n_rows][in_stride]: inputs of the window */
+  real *targets; /* [n_rows][out_stride]: what a read-out that learns in its
+                  * state should have forecast for each */
   guint8 *valid; /* [n_rows] */
 } SeqLearner;
 
@@ -65,12 +69,21 @@ void seq_learner_set_memory (SeqLearner *learner, gpointer memory);
  * outside. The same bits as before come out. */
 void seq_learner_resume (SeqLearner *learner);
 
-/* Runs n_frames: in [n_frames][in_stride], valid [n_frames][valid_stride] or
- * NULL (0: the frame is filled in, not learnt from), out
- * [n_frames][out_stride]. learn FALSE: the params rest and the window begins
- * anew afterwards. */
-void seq_learner_run (SeqLearner *learner, const real *in, gsize in_stride,
-    const guint8 *valid, gsize valid_stride, real *out, gsize out_stride,
-    guint n_frames, gboolean learn);
+/* Frames to run; strides in entries, from frame to frame. */
+typedef struct {
+  guint n_frames;
+  const real *in; /* [n_in] a frame */
+  gsize in_stride;
+  const real *target; /* [n_out] a frame: see SeqBlock.target */
+  gsize target_stride;
+  const guint8 *valid; /* 0: the frame is filled in, not learnt from */
+  gsize valid_stride;
+  real *out; /* [n_out] a frame; written */
+  gsize out_stride;
+} SeqLearnerBlock;
+
+/* learn FALSE: nothing is learnt, and the window begins anew afterwards. */
+void seq_learner_run (
+    SeqLearner *learner, const SeqLearnerBlock *block, gboolean learn);
 
 G_END_DECLS

@@ -133,6 +133,16 @@ describe_shape (const SeqStream *stream)
   return g_string_free (text, FALSE);
 }
 
+/* Whether gradient descent has anything to do: a single layer that learns in
+ * its state (ar, markov, naive) has nothing before it. */
+static gboolean
+descends (const SeqModel *model, const SeqStreamConfig *config)
+{
+  return (config->learn == SEQ_LEARN_GRADIENT
+             || config->learn == SEQ_LEARN_BOTH)
+         && !(model->chain->n_layers == 1 && seq_chain_learns (model->chain));
+}
+
 SeqStream *
 seq_stream_new (SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error)
@@ -156,18 +166,18 @@ seq_stream_new (SeqModel *model, guint n_channels,
         mode == SEQ_CHANNELS_JOINT ? "" : " or a multiple of it", n_channels);
     return NULL;
   }
-  if (config->learn == SEQ_LEARN_GRADIENT && !seq_chain_learns (chain)) {
+  if (descends (model, config))
     for (guint i = 0; i < chain->n_layers; i++) {
       const SeqLayerClass *klass = chain->layers[i]->klass;
 
-      if (chain->layers[i]->n_params && !(klass->flags & SEQ_LAYER_TRAINS)) {
+      if (!(klass->flags & SEQ_LAYER_TRAINS)) {
         g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-            "learn=gradient: the layer %s has no gradient", klass->name);
+            "the layer %s has no gradient to learn by", klass->name);
         return NULL;
       }
     }
-  }
-  if (config->learn == SEQ_LEARN_READOUT && !seq_chain_learns (chain)) {
+  if ((config->learn == SEQ_LEARN_READOUT || config->learn == SEQ_LEARN_BOTH)
+      && !seq_chain_learns (chain)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "learn=readout: the model does not end in a readout");
     return NULL;
@@ -192,7 +202,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->predicts = stream->n_outputs == n_channels;
   stream->horizon = MAX (config->horizon, 1);
   stream->running = config->horizon > 0 && !model->normalised;
-  if (config->learn == SEQ_LEARN_GRADIENT && !seq_chain_learns (chain)) {
+  if (descends (model, config)) {
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
     stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
@@ -613,9 +623,17 @@ run_block (SeqStream *stream, guint n, gboolean learn)
 
   if (stream->learners) {
     for (guint l = 0; l < lanes; l++)
-      seq_learner_run (stream->learners[l], stream->learner_in + l * in_stride,
-          lanes * in_stride, stream->lane_valid + l, lanes,
-          out + l * out_stride, lanes * out_stride, n, learn);
+      seq_learner_run (stream->learners[l],
+          &(SeqLearnerBlock){ .n_frames = n,
+              .in = stream->learner_in + l * in_stride,
+              .in_stride = lanes * in_stride,
+              .target = stream->target + l * stream->target_stride,
+              .target_stride = lanes * stream->target_stride,
+              .valid = stream->lane_valid + l,
+              .valid_stride = lanes,
+              .out = out + l * out_stride,
+              .out_stride = lanes * out_stride },
+          learn);
   } else {
     SeqPass pass = { .n_frames = n,
       .params = stream->model->params,

@@ -11,7 +11,15 @@
 
 G_BEGIN_DECLS
 
-typedef enum { SEQ_LEARN_OFF, SEQ_LEARN_GRADIENT, SEQ_LEARN_READOUT } SeqLearn;
+/* How a stream learns as it goes. ar, markov and naive have one way of their
+ * own, which any but off means. */
+typedef enum {
+  SEQ_LEARN_OFF,
+  SEQ_LEARN_GRADIENT, /* truncated BPTT with Adam moves all layers */
+  SEQ_LEARN_READOUT,  /* the layers before a readout stay as they are; the
+                       * read-out follows by recursive least squares */
+  SEQ_LEARN_BOTH      /* the read-out so, the layers before it by gradient */
+} SeqLearn;
 typedef enum {
   SEQ_CHANNELS_AUTO,
   SEQ_CHANNELS_INDEPENDENT,

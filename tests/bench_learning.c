@@ -29,6 +29,9 @@ static const Entry entries[] = {
   { "rnn gradient", "rnn", SEQ_LEARN_GRADIENT },
   { "lstm gradient", "lstm", SEQ_LEARN_GRADIENT },
   { "gru gradient", "gru", SEQ_LEARN_GRADIENT },
+  { "rnn both", "rnn", SEQ_LEARN_BOTH },
+  { "lstm both", "lstm", SEQ_LEARN_BOTH },
+  { "gru both", "gru", SEQ_LEARN_BOTH },
   { "rnn readout", "rnn", SEQ_LEARN_READOUT },
   { "lstm readout", "lstm", SEQ_LEARN_READOUT },
   { "gru readout", "gru", SEQ_LEARN_READOUT },
@@ -85,7 +88,7 @@ bench (const Entry *entry, const TestSignal *s)
 
   g_variant_dict_init (&options, dict);
   model = seq_model_new_untrained (entry->kind, g_variant_ref (dict), 1, layers,
-      entry->learn == SEQ_LEARN_READOUT, residual, seed, &error);
+      entry->learn >= SEQ_LEARN_READOUT, residual, seed, &error);
   if (model)
     stream = seq_stream_new (model, 1, &config, &error);
   if (!stream) {

@@ -26,6 +26,11 @@ static const Case cases[] = {
   { "rnn-readout", "rnn", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
   { "lstm-readout", "lstm", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
   { "gru-readout", "gru", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "rnn-both", "rnn", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-both", "lstm", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "gru-both", "gru", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-both-ahead", "lstm", SEQ_LEARN_BOTH, 5, SEQ_CHANNELS_INDEPENDENT },
+  { "lstm-both-joint", "lstm", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_JOINT },
   { "lstm-off", "lstm", SEQ_LEARN_OFF, 1, SEQ_CHANNELS_INDEPENDENT },
   { "naive-ahead", "naive", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
   { "ar-ahead", "ar", SEQ_LEARN_GRADIENT, 5, SEQ_CHANNELS_INDEPENDENT },
@@ -63,7 +68,7 @@ make (const Case *c, guint n_channels)
   g_variant_dict_insert (&options, "horizon", "u", c->horizon);
   model = seq_model_new_untrained (c->kind, g_variant_dict_end (&options),
       c->mode == SEQ_CHANNELS_JOINT ? n_channels : 1, 1,
-      c->learn == SEQ_LEARN_READOUT, TRUE, 7, &error);
+      c->learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);
   g_assert_no_error (error);
   stream = seq_stream_new (model, n_channels, &config, &error);
   g_assert_no_error (error);
