@@ -1,35 +1,101 @@
 /* dense.c: a linear layer, y = W x + b (PyTorch's nn.Linear).
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * No state. The tape is not needed either: the gradient wants in alone.
+ * No state and no tape: the gradient wants the input alone.
  */
-#include "src/simd/simd.h"
-
-typedef struct {
-  SeqLayer base;
-  guint bias;
-} Dense;
+#include "src/simd/product.h"
 
 enum { WEIGHT, BIAS };
+
+static const char *const options[] = { "out_features", "bias", NULL };
 
 static gboolean
 init (SeqLayer *layer, GVariant *config, GError **error)
 {
-  Dense *self = (Dense *) layer;
+  guint bias;
 
   if (!seq_config_uint (layer, config, "out_features", 1, SEQ_MAX_WIDTH, 1,
           &layer->n_out, error)
-      || !seq_config_uint (layer, config, "bias", 0, 1, 1, &self->bias, error))
+      || !seq_config_uint (layer, config, "bias", 0, 1, 1, &bias, error))
     return FALSE;
   seq_layer_add_tensor (layer, "weight", 1, layer->n_out, layer->n_in);
-  if (self->bias)
+  if (bias)
     seq_layer_add_tensor (layer, "bias", 1, layer->n_out, 1);
   return TRUE;
 }
 
-/* PyTorch's: uniform in +-1/sqrt (n_in) */
 static void
 seed (const SeqLayer *layer, GRand *rand, real *params)
 {
   seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), params);
 }
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const SeqTensor *weight = &layer->tensors[WEIGHT];
+
+  for (guint t = 0; t < block->n_frames; t++)
+    for (guint lane = 0; lane < block->n_lanes; lane++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *params = block->params + lane * block->params_stride;
+      const real *x = block->in + row * block->in_stride;
+      real *out = block->out + row * block->out_stride;
+
+      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
+        vec a[1] = { { 0 } };
+
+        if (layer->n_tensors > BIAS)
+          a[0] = vec_load (params + strip_at (&layer->tensors[BIAS], s));
+        strip_product (a, 1, params + strip_at (weight, s), SEQ_TILE, SEQ_TILE,
+            x, layer->n_in);
+        vec_store (out + s * SEQ_VEC, a[0]);
+      }
+    }
+}
+
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  return transpose_size (&layer->tensors[WEIGHT]);
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  const SeqTensor *weight = &layer->tensors[WEIGHT];
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *d = g->d_out + lane * block->out_stride;
+    gsize d_step = block->n_lanes * block->out_stride;
+    SeqRows x = { block->in + lane * block->in_stride,
+      block->n_lanes * block->in_stride, NULL };
+
+    if (g->d_in) {
+      if (lane == 0 || block->params_stride)
+        transpose (
+            weight, block->params + lane * block->params_stride, g->scratch);
+      for (guint t = 0; t < block->n_frames; t++)
+        transposed_product (weight, 0, 1, g->scratch, d + t * d_step,
+            g->d_in + ((gsize) t * block->n_lanes + lane) * g->d_in_stride,
+            FALSE);
+    }
+    tensor_gradient (
+        weight, 0, 1, g->d_params, d, d_step, 0, &x, 0, block->n_frames);
+    if (layer->n_tensors > BIAS)
+      tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, d, d_step, 0,
+          NULL, 0, block->n_frames);
+  }
+}
+
+const SeqLayerClass SEQ_CLASS (dense) = {
+  .name = "dense",
+  .instance_size = sizeof (SeqLayer),
+  .flags = SEQ_LAYER_TRAINS,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .run = run,
+  .grad = grad,
+  .n_scratch = n_scratch,
+};

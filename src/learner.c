@@ -48,7 +48,7 @@ seq_learner_carried (const SeqChain *chain, const SeqLearnerConfig *config)
 
   return padded_bytes (sizeof (SeqLearnerNumbers)) + 4 * reals (chain->n_params)
          + 3 * reals (chain->n_state) + reals (n_rows * SEQ_PAD (chain->n_in))
-         + padded_bytes (n_rows);
+         + reals (n_rows * SEQ_PAD (chain->n_out)) + padded_bytes (n_rows);
 }
 
 void

@@ -1,0 +1,297 @@
+/* lstm.c: long short-term memory (Hochreiter and Schmidhuber 1997; with the
+ * forget gate of Gers et al. 2000), as PyTorch's nn.LSTM.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   i = sigmoid (W_ii x + W_hi h + b_i)     input gate
+ *   f = sigmoid (W_if x + W_hf h + b_f)     forget gate
+ *   g = tanh    (W_ig x + W_hg h + b_g)     candidate
+ *   o = sigmoid (W_io x + W_ho h + b_o)     output gate
+ *   c = f c + i g                           cell state
+ *   m = o tanh (c)
+ *   h = m, or W_hr m with a projection      hidden state, the output
+ *
+ * bias is the sum of PyTorch's two. State: h [proj or H] then c [H], padded.
+ * Tape: i, f, g, o, c, tanh (c) and, with a projection, m, each [H], padded;
+ * grad() leaves the gates' gradients in place of the gates.
+ */
+#include "src/simd/product.h"
+
+typedef struct {
+  SeqLayer base;
+  guint hidden_size, proj_size, initial_state, chrono;
+  gsize rows; /* hidden_size, padded */
+} Lstm;
+
+enum { WEIGHT_IH, WEIGHT_HH, BIAS, FIRST_OPTIONAL };
+enum { I, F, G, O, C, TANH_C, M };
+
+static const char *const options[] = { "hidden_size", "proj_size",
+  "initial_state", "chrono", NULL };
+
+static gboolean
+init (SeqLayer *layer, GVariant *config, GError **error)
+{
+  Lstm *self = (Lstm *) layer;
+  guint n_h;
+
+  if (!seq_config_uint (
+          layer, config, "hidden_size", 1, 4096, 20, &self->hidden_size, error)
+      || !seq_config_uint (layer, config, "proj_size", 0, self->hidden_size - 1,
+          0, &self->proj_size, error)
+      || !seq_config_uint (
+          layer, config, "initial_state", 0, 1, 0, &self->initial_state, error)
+      || !seq_config_uint (
+          layer, config, "chrono", 0, 1 << 30, 0, &self->chrono, error))
+    return FALSE;
+  self->rows = SEQ_PAD (self->hidden_size);
+  n_h = self->proj_size ? self->proj_size : self->hidden_size;
+  layer->n_out = n_h;
+  seq_layer_add_tensor (layer, "weight_ih", 4, self->hidden_size, layer->n_in);
+  seq_layer_add_tensor (layer, "weight_hh", 4, self->hidden_size, n_h);
+  seq_layer_add_tensor (layer, "bias", 4, self->hidden_size, 1);
+  if (self->proj_size)
+    seq_layer_add_tensor (
+        layer, "weight_hr", 1, self->proj_size, self->hidden_size);
+  if (self->initial_state) {
+    seq_layer_add_tensor (layer, "h0", 1, n_h, 1);
+    seq_layer_add_tensor (layer, "c0", 1, self->hidden_size, 1);
+  }
+  layer->n_state = SEQ_PAD (n_h) + self->rows;
+  layer->n_tape = (self->proj_size ? 7 : 6) * self->rows;
+  return TRUE;
+}
+
+/* PyTorch's start, but for the gates' biases: the forget gate begins open, or,
+ * with chrono, remembers for 1 to `chrono` frames (Tallec and Ollivier 2018,
+ * equation 16). An initial state begins at zero. */
+static void
+seed (const SeqLayer *layer, GRand *rand, real *params)
+{
+  const Lstm *self = (const Lstm *) layer;
+  const SeqTensor *bias = &layer->tensors[BIAS];
+
+  seq_seed_uniform (layer, rand, 1 / sqrt (self->hidden_size), params);
+  for (guint u = 0; u < self->hidden_size; u++) {
+    real *forget = &params[seq_tensor_index (bias, F, u, 0)];
+
+    if (self->chrono > 2) {
+      *forget = (real) log (g_rand_double_range (rand, 1, self->chrono - 1));
+      params[seq_tensor_index (bias, I, u, 0)] = -*forget;
+    } else {
+      *forget += 1;
+    }
+  }
+  if (self->initial_state)
+    for (guint i = layer->n_tensors - 2; i < layer->n_tensors; i++)
+      memset (params + layer->tensors[i].offset, 0,
+          SEQ_PAD (layer->tensors[i].rows) * sizeof (real));
+}
+
+static void
+start (const SeqLayer *layer, const real *params, real *state)
+{
+  const Lstm *self = (const Lstm *) layer;
+  const SeqTensor *t = &layer->tensors[layer->n_tensors - 2];
+
+  memset (state, 0, layer->n_state * sizeof (real));
+  if (self->initial_state) {
+    memcpy (state, params + t[0].offset, t[0].rows * sizeof (real));
+    memcpy (state + SEQ_PAD (layer->n_out), params + t[1].offset,
+        t[1].rows * sizeof (real));
+  }
+}
+
+/* One frame of one lane. m: where o tanh (c) goes; keep: fill the tape. */
+SEQ_INLINE void
+step (const Lstm *self, const real *params, const real *x, const real *h,
+    real *c, real *m, real *tape, gboolean keep)
+{
+  const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
+  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
+  const SeqTensor *bias = &self->base.tensors[BIAS];
+
+  for (guint s = 0; s < SEQ_STRIPS (self->hidden_size); s++) {
+    const real *b = params + strip_at (bias, s);
+    gsize u = s * SEQ_VEC;
+    vec a[4], i, f, g, o, cell, tanh_c;
+
+    for (guint gate = 0; gate < 4; gate++)
+      a[gate] = vec_load (b + gate * SEQ_TILE);
+    strip_product (a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, SEQ_TILE, x,
+        self->base.n_in);
+    strip_product (
+        a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, SEQ_TILE, h, hh->cols);
+    i = vec_sigmoid (a[I]);
+    f = vec_sigmoid (a[F]);
+    g = vec_tanh (a[G]);
+    o = vec_sigmoid (a[O]);
+    cell = f * vec_load (c + u) + i * g;
+    tanh_c = vec_tanh (cell);
+    vec_store (c + u, cell);
+    vec_store (m + u, o * tanh_c);
+    if (keep) {
+      vec_store (tape + I * self->rows + u, i);
+      vec_store (tape + F * self->rows + u, f);
+      vec_store (tape + G * self->rows + u, g);
+      vec_store (tape + O * self->rows + u, o);
+      vec_store (tape + C * self->rows + u, cell);
+      vec_store (tape + TANH_C * self->rows + u, tanh_c);
+    }
+  }
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Lstm *self = (const Lstm *) layer;
+  gsize n_h = SEQ_PAD (layer->n_out);
+  real m_row[4096] __attribute__ ((aligned (SEQ_ALIGN)));
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *params = block->params + lane * block->params_stride;
+    real *h = block->state + lane * block->state_stride, *c = h + n_h;
+    const real *before = h;
+
+    for (guint t = 0; t < block->n_frames; t++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *x = block->in + row * block->in_stride;
+      real *out = block->out + row * block->out_stride;
+      real *tape = block->tape + row * block->tape_stride;
+      real *m = self->proj_size ? m_row : out;
+
+      if (block->tape_stride)
+        step (self, params, x, before, c, m, tape, TRUE);
+      else
+        step (self, params, x, before, c, m, NULL, FALSE);
+      if (self->proj_size) {
+        const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
+
+        for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
+          vec a[1] = { { 0 } };
+
+          strip_product (a, 1, params + strip_at (hr, s), SEQ_TILE, SEQ_TILE, m,
+              self->hidden_size);
+          vec_store (out + s * SEQ_VEC, a[0]);
+        }
+        if (block->tape_stride)
+          memcpy (tape + M * self->rows, m, self->rows * sizeof (real));
+      }
+      before = out;
+    }
+    if (before != h)
+      memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
+  }
+}
+
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  const Lstm *self = (const Lstm *) layer;
+
+  /* transposes; then dh, dm and, with a projection, dh of every frame */
+  return transpose_size (&layer->tensors[WEIGHT_IH])
+         + transpose_size (&layer->tensors[WEIGHT_HH])
+         + (self->proj_size ? transpose_size (&layer->tensors[FIRST_OPTIONAL])
+                                  + n_frames * SEQ_PAD (layer->n_out)
+                            : 0)
+         + SEQ_PAD (layer->n_out) + self->rows;
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  const Lstm *self = (const Lstm *) layer;
+  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
+  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
+  const SeqTensor *hr =
+      self->proj_size ? &layer->tensors[FIRST_OPTIONAL] : NULL;
+  gsize n_h = SEQ_PAD (layer->n_out), rows = self->rows;
+  gsize tape_step = block->n_lanes * block->tape_stride;
+  gsize out_step = block->n_lanes * block->out_stride;
+  real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
+  real *dh = hh_t + transpose_size (hh), *dm = dh + n_h;
+  real *hr_t = dm + rows, *dhs = hr ? hr_t + transpose_size (hr) : NULL;
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *params = block->params + lane * block->params_stride;
+    const real *state = block->state + lane * block->state_stride;
+    real *d_state = g->d_state + lane * block->state_stride;
+    real *dc = d_state + n_h;
+    real *tapes = block->tape + lane * block->tape_stride;
+    SeqRows in = { block->in + lane * block->in_stride,
+      block->n_lanes * block->in_stride, NULL };
+    SeqRows h = { block->out + lane * block->out_stride, out_step, state };
+
+    if (lane == 0 || block->params_stride) {
+      if (g->d_in)
+        transpose (ih, params, ih_t);
+      transpose (hh, params, hh_t);
+      if (hr)
+        transpose (hr, params, hr_t);
+    }
+    memcpy (dh, d_state, n_h * sizeof (real));
+    for (guint t = block->n_frames; t-- > 0;) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *d_out = g->d_out + row * block->out_stride;
+      real *tape = tapes + t * tape_step;
+      const real *c_before = t > 0 ? tape - tape_step + C * rows : state + n_h;
+      const real *d = dm;
+
+      for (gsize u = 0; u < n_h; u += SEQ_VEC)
+        vec_store (dh + u, vec_load (dh + u) + vec_load (d_out + u));
+      if (hr) {
+        memcpy (dhs + t * n_h, dh, n_h * sizeof (real));
+        transposed_product (hr, 0, 1, hr_t, dh, dm, FALSE);
+      } else {
+        d = dh;
+      }
+      for (gsize u = 0; u < rows; u += SEQ_VEC) {
+        vec i = vec_load (tape + I * rows + u);
+        vec f = vec_load (tape + F * rows + u);
+        vec gg = vec_load (tape + G * rows + u);
+        vec o = vec_load (tape + O * rows + u);
+        vec tanh_c = vec_load (tape + TANH_C * rows + u);
+        vec dy = vec_load (d + u);
+        vec dcell = vec_load (dc + u) + dy * o * (1 - tanh_c * tanh_c);
+
+        vec_store (tape + I * rows + u, dcell * gg * i * (1 - i));
+        vec_store (
+            tape + F * rows + u, dcell * vec_load (c_before + u) * f * (1 - f));
+        vec_store (tape + G * rows + u, dcell * i * (1 - gg * gg));
+        vec_store (tape + O * rows + u, dy * tanh_c * o * (1 - o));
+        vec_store (dc + u, dcell * f);
+      }
+      transposed_product (hh, 0, 4, hh_t, tape, dh, FALSE);
+      if (g->d_in)
+        transposed_product (
+            ih, 0, 4, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
+    }
+    memcpy (d_state, dh, n_h * sizeof (real));
+
+    tensor_gradient (
+        ih, 0, 4, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+    tensor_gradient (
+        hh, 0, 4, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
+    tensor_gradient (&layer->tensors[BIAS], 0, 4, g->d_params, tapes, tape_step,
+        rows, NULL, 0, block->n_frames);
+    if (hr) {
+      SeqRows m = { tapes + M * rows, tape_step, NULL };
+
+      tensor_gradient (
+          hr, 0, 1, g->d_params, dhs, n_h, n_h, &m, 0, block->n_frames);
+    }
+  }
+}
+
+const SeqLayerClass SEQ_CLASS (lstm) = {
+  .name = "lstm",
+  .instance_size = sizeof (Lstm),
+  .flags = SEQ_LAYER_TRAINS,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .start = start,
+  .run = run,
+  .grad = grad,
+  .n_scratch = n_scratch,
+};

@@ -1,0 +1,178 @@
+/* rnn.c: Elman's network (1990), as PyTorch's nn.RNN.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   h = act (W_ih x + W_hh h + b),  act = tanh or relu;  the output is h
+ *
+ * bias is the sum of PyTorch's two. State: h, padded. Tape: h of the frame,
+ * in place of which grad() leaves the gradient before the activation.
+ */
+#include "src/simd/product.h"
+
+typedef struct {
+  SeqLayer base;
+  guint nonlinearity, initial_state;
+} Rnn;
+
+enum { WEIGHT_IH, WEIGHT_HH, BIAS, H0 };
+enum { TANH, RELU };
+
+static const char *const options[] = { "hidden_size", "nonlinearity",
+  "initial_state", NULL };
+
+static gboolean
+init (SeqLayer *layer, GVariant *config, GError **error)
+{
+  static const char *const words[] = { "tanh", "relu", NULL };
+  Rnn *self = (Rnn *) layer;
+
+  if (!seq_config_uint (
+          layer, config, "hidden_size", 1, 4096, 20, &layer->n_out, error)
+      || !seq_config_word (layer, config, "nonlinearity", words, TANH,
+          &self->nonlinearity, error)
+      || !seq_config_uint (
+          layer, config, "initial_state", 0, 1, 0, &self->initial_state, error))
+    return FALSE;
+  seq_layer_add_tensor (layer, "weight_ih", 1, layer->n_out, layer->n_in);
+  seq_layer_add_tensor (layer, "weight_hh", 1, layer->n_out, layer->n_out);
+  seq_layer_add_tensor (layer, "bias", 1, layer->n_out, 1);
+  if (self->initial_state)
+    seq_layer_add_tensor (layer, "h0", 1, layer->n_out, 1);
+  layer->n_state = layer->n_tape = SEQ_PAD (layer->n_out);
+  return TRUE;
+}
+
+static void
+seed (const SeqLayer *layer, GRand *rand, real *params)
+{
+  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), params);
+  if (layer->n_tensors > H0)
+    memset (params + layer->tensors[H0].offset, 0,
+        SEQ_PAD (layer->n_out) * sizeof (real));
+}
+
+static void
+start (const SeqLayer *layer, const real *params, real *state)
+{
+  memset (state, 0, layer->n_state * sizeof (real));
+  if (layer->n_tensors > H0)
+    memcpy (state, params + layer->tensors[H0].offset,
+        layer->n_out * sizeof (real));
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Rnn *self = (const Rnn *) layer;
+  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
+  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
+  guint strips = SEQ_STRIPS (layer->n_out);
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *params = block->params + lane * block->params_stride;
+    real *h = block->state + lane * block->state_stride;
+    const real *before = h;
+
+    for (guint t = 0; t < block->n_frames; t++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *x = block->in + row * block->in_stride;
+      real *out = block->out + row * block->out_stride;
+
+      for (guint s = 0; s < strips; s++) {
+        vec a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
+
+        strip_product (&a, 1, params + strip_at (ih, s), SEQ_TILE, SEQ_TILE, x,
+            layer->n_in);
+        strip_product (&a, 1, params + strip_at (hh, s), SEQ_TILE, SEQ_TILE,
+            before, layer->n_out);
+        if (self->nonlinearity == TANH)
+          a = vec_tanh (a);
+        else
+          a = vec_select (a < 0, vec_splat (0), a);
+        vec_store (out + s * SEQ_VEC, a);
+      }
+      if (block->tape_stride)
+        memcpy (block->tape + row * block->tape_stride, out,
+            strips * SEQ_VEC * sizeof (real));
+      before = out;
+    }
+    if (before != h)
+      memcpy (h, before, strips * SEQ_VEC * sizeof (real));
+  }
+}
+
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  return transpose_size (&layer->tensors[WEIGHT_IH])
+         + transpose_size (&layer->tensors[WEIGHT_HH]) + SEQ_PAD (layer->n_out);
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  const Rnn *self = (const Rnn *) layer;
+  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
+  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
+  gsize rows = SEQ_PAD (layer->n_out);
+  gsize tape_step = block->n_lanes * block->tape_stride;
+  real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
+  real *dh = hh_t + transpose_size (hh);
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *params = block->params + lane * block->params_stride;
+    real *d_state = g->d_state + lane * block->state_stride;
+    real *tapes = block->tape + lane * block->tape_stride;
+    SeqRows in = { block->in + lane * block->in_stride,
+      block->n_lanes * block->in_stride, NULL };
+    SeqRows h = { block->out + lane * block->out_stride,
+      block->n_lanes * block->out_stride,
+      block->state + lane * block->state_stride };
+
+    if (lane == 0 || block->params_stride) {
+      if (g->d_in)
+        transpose (ih, params, ih_t);
+      transpose (hh, params, hh_t);
+    }
+    memcpy (dh, d_state, rows * sizeof (real));
+    for (guint t = block->n_frames; t-- > 0;) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *d_out = g->d_out + row * block->out_stride;
+      real *tape = tapes + t * tape_step;
+
+      for (gsize u = 0; u < rows; u += SEQ_VEC) {
+        vec y = vec_load (tape + u);
+        vec d = vec_load (dh + u) + vec_load (d_out + u);
+
+        if (self->nonlinearity == TANH)
+          d *= 1 - y * y;
+        else
+          d = vec_select (y > 0, d, vec_splat (0));
+        vec_store (tape + u, d);
+      }
+      transposed_product (hh, 0, 1, hh_t, tape, dh, FALSE);
+      if (g->d_in)
+        transposed_product (
+            ih, 0, 1, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
+    }
+    memcpy (d_state, dh, rows * sizeof (real));
+    tensor_gradient (
+        ih, 0, 1, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+    tensor_gradient (
+        hh, 0, 1, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
+    tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, tapes, tape_step,
+        rows, NULL, 0, block->n_frames);
+  }
+}
+
+const SeqLayerClass SEQ_CLASS (rnn) = {
+  .name = "rnn",
+  .instance_size = sizeof (Rnn),
+  .flags = SEQ_LAYER_TRAINS,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .start = start,
+  .run = run,
+  .grad = grad,
+  .n_scratch = n_scratch,
+};

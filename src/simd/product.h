@@ -1,0 +1,164 @@
+/* product.h: products of tensors with rows, for layers whose tensors lie in
+ * tiles (SeqTensor).
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A strip is SEQ_VEC neighbouring rows of all gates of a tensor; column after
+ * column it lies at a fixed step. Sums run over two columns at a time, so that
+ * even one strip keeps 2 * gates additions in flight; the order of a sum
+ * depends on nothing but its length.
+ */
+#pragma once
+
+#include "src/simd/simd.h"
+
+/* Strips that hold at least one of n rows. */
+#define SEQ_STRIPS(n) (((n) + SEQ_VEC - 1) / SEQ_VEC)
+
+/* First value of a strip: gate 0, row strip * SEQ_VEC, column 0. */
+SEQ_INLINE gsize
+strip_at (const SeqTensor *t, guint strip)
+{
+  return seq_tensor_index (t, 0, strip * SEQ_VEC, 0);
+}
+
+/* acc[g] += sum over k < n of w[k][g] * x[k], for gates g < n_gates of the
+ * `step` reals wide columns at w. n_gates must be a constant. */
+SEQ_INLINE void
+strip_product (vec *acc, guint n_gates, const real *w, gsize step,
+    gsize gate_step, const real *x, guint n)
+{
+  vec odd[4];
+  guint k = 0;
+
+  if (n >= 2) {
+    for (guint g = 0; g < n_gates; g++)
+      odd[g] = (vec){ 0 };
+    for (; k + 2 <= n; k += 2, w += 2 * step)
+      for (guint g = 0; g < n_gates; g++) {
+        acc[g] += vec_load (w + g * gate_step) * x[k];
+        odd[g] += vec_load (w + step + g * gate_step) * x[k + 1];
+      }
+    for (guint g = 0; g < n_gates; g++)
+      acc[g] += odd[g];
+  }
+  if (k < n)
+    for (guint g = 0; g < n_gates; g++)
+      acc[g] += vec_load (w + g * gate_step) * x[k];
+}
+
+/* A tensor's transpose, for gradients by its input: [strip of columns][gate *
+ * padded rows + row][SEQ_VEC], padding zero. Reals that it takes: */
+SEQ_INLINE gsize
+transpose_size (const SeqTensor *t)
+{
+  return SEQ_PAD (t->cols) * t->gates * SEQ_PAD (t->rows);
+}
+
+SEQ_INLINE void
+transpose (const SeqTensor *t, const real *params, real *to)
+{
+  gsize rows = SEQ_PAD (t->rows), height = t->gates * rows;
+
+  memset (to, 0, transpose_size (t) * sizeof (real));
+  for (guint col = 0; col < t->cols; col++)
+    for (guint gate = 0; gate < t->gates; gate++)
+      for (guint row = 0; row < t->rows; row++)
+        to[(col / SEQ_VEC * height + gate * rows + row) * SEQ_VEC
+            + col % SEQ_VEC] = params[seq_tensor_index (t, gate, row, col)];
+}
+
+/* out[col] (+)= sum over gates in [from, to) and rows of
+ * tensor[gate][row][col] * d[gate * padded rows + row]; out is written up to
+ * its padding. */
+SEQ_INLINE void
+transposed_product (const SeqTensor *t, guint from, guint to,
+    const real *transposed, const real *d, real *out, gboolean add)
+{
+  gsize rows = SEQ_PAD (t->rows), height = t->gates * rows;
+  guint strips = SEQ_PAD (t->cols) / SEQ_VEC;
+
+  for (guint s = 0; s < strips; s++) {
+    vec acc = add ? vec_load (out + s * SEQ_VEC) : (vec){ 0 };
+
+    if (s < SEQ_STRIPS (t->cols))
+      for (guint g = from; g < to; g++) {
+        const real *w = transposed + (s * height + g * rows) * SEQ_VEC;
+        const real *x = d + g * rows;
+        vec part[4] = { { 0 } };
+        guint k = 0;
+
+        for (; k + 4 <= t->rows; k += 4)
+          for (guint j = 0; j < 4; j++)
+            part[j] += vec_load (w + (k + j) * SEQ_VEC) * x[k + j];
+        for (; k < t->rows; k++)
+          part[0] += vec_load (w + k * SEQ_VEC) * x[k];
+        acc += (part[0] + part[1]) + (part[2] + part[3]);
+      }
+    vec_store (out + s * SEQ_VEC, acc);
+  }
+}
+
+/* Where the vectors of a lane's frames lie: frame t at first + t * step, and,
+ * where a product looks one frame back, frame -1 at before. */
+typedef struct {
+  const real *first;
+  gsize step;
+  const real *before;
+} SeqRows;
+
+SEQ_INLINE const real *
+row_at (const SeqRows *rows, gint t)
+{
+  return t < 0 ? rows->before : rows->first + (gsize) t * rows->step;
+}
+
+/* d_tensor[gate][row][col] += sum over t of d[t * d_step + gate * d_rows + row]
+ * * x[t - back][col], for gates in [from, to): the gradient of a tensor over a
+ * stretch of frames, summed in registers. x NULL: ones (a bias). */
+SEQ_INLINE void
+tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_params,
+    const real *d, gsize d_step, gsize d_rows, const SeqRows *x, gint back,
+    guint n_frames)
+{
+  for (guint s = 0; s < SEQ_STRIPS (t->rows); s++) {
+    real *w = d_params + strip_at (t, s);
+    gsize step = (gsize) t->gates * t->tile;
+
+    for (guint g = from; g < to; g++) {
+      const real *dg = d + g * d_rows + s * SEQ_VEC;
+
+      for (guint col = 0; col < t->cols; col += 4) {
+        guint n = MIN (t->cols - col, 4);
+        vec acc[4] = { { 0 } };
+
+        if (!x) {
+          for (guint f = 0; f < n_frames; f++)
+            acc[0] += vec_load (dg + f * d_step);
+        } else if (n == 4) {
+          for (guint f = 0; f < n_frames; f++) {
+            const real *v = row_at (x, (gint) f - back) + col;
+            vec e = vec_load (dg + f * d_step);
+
+            acc[0] += e * v[0];
+            acc[1] += e * v[1];
+            acc[2] += e * v[2];
+            acc[3] += e * v[3];
+          }
+        } else {
+          for (guint f = 0; f < n_frames; f++) {
+            const real *v = row_at (x, (gint) f - back) + col;
+            vec e = vec_load (dg + f * d_step);
+
+            for (guint j = 0; j < n; j++)
+              acc[j] += e * v[j];
+          }
+        }
+        for (guint j = 0; j < n; j++) {
+          real *at = w + (col + j) * step + g * t->tile;
+
+          vec_store (at, vec_load (at) + acc[j]);
+        }
+      }
+    }
+  }
+}

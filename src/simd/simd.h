@@ -1,0 +1,181 @@
+/* simd.h: vectors of reals, and the functions that layers need of them.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * GCC and Clang vector types at the width of the instruction set that a file
+ * of models/ is being compiled for. a * b + c becomes one fused operation
+ * where there is one (-ffp-contract=fast). In the double build the functions
+ * are libm's, element by element: the reference.
+ */
+#pragma once
+
+#include "src/layer.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The one symbol of a file of models/:
+ * const SeqLayerClass SEQ_CLASS (lstm) = { ... };  is  seq_lstm_avx2, say */
+#define SEQ_CLASS(kind) SEQ_CLASS_ (kind, SEQ_ISA)
+#define SEQ_CLASS_(kind, isa) SEQ_CLASS__ (kind, isa)
+#define SEQ_CLASS__(kind, isa) seq_##kind##_##isa
+
+#if defined(SEQ_DOUBLE)
+#define SEQ_VEC 4
+#elif defined(__AVX512F__)
+#define SEQ_VEC 16
+#elif defined(__AVX__)
+#define SEQ_VEC 8
+#else
+#define SEQ_VEC 4
+#endif
+
+typedef real vec
+    __attribute__ ((vector_size (SEQ_VEC * sizeof (real)), may_alias));
+/* the same at any address */
+typedef real uvec __attribute__ ((
+    vector_size (SEQ_VEC * sizeof (real)), aligned (sizeof (real)), may_alias));
+#ifdef SEQ_DOUBLE
+typedef gint64 ivec __attribute__ ((vector_size (SEQ_VEC * sizeof (gint64))));
+#else
+typedef gint32 ivec __attribute__ ((vector_size (SEQ_VEC * sizeof (gint32))));
+#endif
+
+#define SEQ_INLINE static inline __attribute__ ((always_inline, unused))
+
+SEQ_INLINE vec
+vec_load (const real *p) /* aligned to a vector */
+{
+  return *(const vec *) p;
+}
+
+SEQ_INLINE vec
+vec_loadu (const real *p)
+{
+  return (vec) * (const uvec *) p;
+}
+
+SEQ_INLINE void
+vec_store (real *p, vec v) /* aligned to a vector */
+{
+  *(vec *) p = v;
+}
+
+SEQ_INLINE vec
+vec_splat (real x)
+{
+  return (vec){ 0 } + x;
+}
+
+/* Sum of all elements, always in the same order. */
+SEQ_INLINE real
+vec_sum (vec v)
+{
+  real a[SEQ_VEC];
+
+  memcpy (a, &v, sizeof a);
+  for (int n = SEQ_VEC / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; i++)
+      a[i] += a[i + n];
+  return a[0];
+}
+
+/* mask: all ones or all zeros an element, as comparisons give */
+SEQ_INLINE vec
+vec_select (ivec mask, vec yes, vec no)
+{
+  return (vec) (((ivec) yes & mask) | ((ivec) no & ~mask));
+}
+
+/* NaN stays NaN */
+SEQ_INLINE vec
+vec_clamp (vec x, real low, real high)
+{
+  x = vec_select (x < low, vec_splat (low), x);
+  return vec_select (x > high, vec_splat (high), x);
+}
+
+#ifdef SEQ_DOUBLE
+
+#define SEQ_EACH(v, f)                                                         \
+  vec r;                                                                       \
+  for (int i = 0; i < SEQ_VEC; i++)                                            \
+    r[i] = f (v[i]);                                                           \
+  return r
+
+SEQ_INLINE vec
+vec_exp (vec x)
+{
+  SEQ_EACH (x, exp);
+}
+
+SEQ_INLINE vec
+vec_expm1 (vec x)
+{
+  SEQ_EACH (x, expm1);
+}
+
+SEQ_INLINE vec
+vec_tanh (vec x)
+{
+  SEQ_EACH (x, tanh);
+}
+
+#else
+
+/* e^x = 2^n e^r with |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to a whole
+ * number and leaves it in the low bits, from where a shift makes it an
+ * exponent. The polynomial is Cephes' expf (Moshier); its error is 1e-7 of
+ * e^r. */
+SEQ_INLINE vec
+vec_expm1_reduced (vec x, vec *power)
+{
+  const real magic = 12582912.0f;
+  vec shifted = x * 1.44269504088896341f + magic;
+  vec n = shifted - magic;
+  vec r = x - n * 0.693359375f;
+  vec p;
+
+  r = r - n * -2.12194440e-4f;
+  p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  *power = (vec) ((((ivec) shifted) << 23) + (127 << 23));
+  return p * (r * r) + r;
+}
+
+/* -87 to 88; outside it stays at the ends */
+SEQ_INLINE vec
+vec_exp (vec x)
+{
+  vec power, p = vec_expm1_reduced (vec_clamp (x, -87, 88), &power);
+
+  return p * power + power;
+}
+
+/* e^x - 1 without cancellation near 0 */
+SEQ_INLINE vec
+vec_expm1 (vec x)
+{
+  vec power, p = vec_expm1_reduced (vec_clamp (x, -87, 88), &power);
+
+  return p * power + (power - 1);
+}
+
+/* (e^2x - 1) / (e^2x + 1); 1 in float32 from |x| = 9.02 on */
+SEQ_INLINE vec
+vec_tanh (vec x)
+{
+  vec e = vec_expm1 (vec_clamp (x, -10, 10) * 2);
+
+  return e / (e + 2);
+}
+
+#endif
+
+SEQ_INLINE vec
+vec_sigmoid (vec x)
+{
+  return 1 / (1 + vec_exp (-x));
+}
