@@ -1,0 +1,201 @@
+/* ar.c: autoregressive: linear in the last samples, or in chosen lags.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   y[t] = sum over lags l of W_l x[t + 1 - l]     forecast of x[t + horizon]
+ *
+ * so that with horizon 1 a lag is the distance to what is forecast. Several
+ * features make it a vector autoregression. Learns W by recursive least
+ * squares (src/simd/rls.h); it begins at "the next is as this one". Without a
+ * target the coefficients stay as they are.
+ *
+ * Params: weight [n_in][lag, feature]. State, in doubles: [0] frames since the
+ * start, [1] place of the newest frame in the ring; the ring of past frames
+ * [n_ring][n_in]; a regressor; the memory of rls.h. Before the first frame all
+ * was as the first frame is.
+ */
+#include "src/simd/rls.h"
+#include "src/simd/simd.h"
+
+#define MAX_LAGS 1024
+#define MAX_WEIGHTS 2048 /* lags times features: the square is kept */
+
+typedef struct {
+  SeqLayer base;
+  guint horizon, n_lags, n_ring;
+  guint lags[MAX_LAGS];
+  Rls rls;
+} Ar;
+
+enum { WEIGHT };
+enum { N_FRAMES, NEWEST, HEAD = 16 };
+
+static const char *const options[] = { "order", "lags", "horizon", "forgetting",
+  "regularization", NULL };
+
+static gboolean
+init (SeqLayer *layer, GVariant *config, GError **error)
+{
+  Ar *self = (Ar *) layer;
+  double forgetting, regularization;
+  guint order, furthest = 0;
+
+  if (!seq_config_uint (layer, config, "order", 1, MAX_LAGS, 32, &order, error)
+      || !seq_config_uints (layer, config, "lags", 1, 1 << 20, self->lags,
+          &self->n_lags, MAX_LAGS, error)
+      || !seq_config_uint (
+          layer, config, "horizon", 1, 1 << 20, 1, &self->horizon, error)
+      || !seq_config_double (
+          layer, config, "forgetting", 0.5, 1, 0.9998, &forgetting, error)
+      || !seq_config_double (layer, config, "regularization", 1e-12, 1e12, 1e-6,
+          &regularization, error))
+    return FALSE;
+  if (self->n_lags == 0)
+    for (; self->n_lags < order; self->n_lags++)
+      self->lags[self->n_lags] = self->n_lags + 1;
+  if ((guint64) self->n_lags * layer->n_in > MAX_WEIGHTS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "ar: %u lags of %u features are %u where at most %u can be",
+        self->n_lags, layer->n_in, self->n_lags * layer->n_in, MAX_WEIGHTS);
+    return FALSE;
+  }
+  for (guint i = 0; i < self->n_lags; i++)
+    furthest = MAX (furthest, self->lags[i]);
+  self->n_ring = furthest + self->horizon;
+  self->rls = rls_init (
+      self->n_lags * layer->n_in, layer->n_in, forgetting, 1 / regularization);
+  layer->n_out = layer->n_in;
+  seq_layer_add_tensor (
+      layer, "weight", 1, layer->n_out, self->n_lags * layer->n_in);
+  layer->n_state =
+      SEQ_DOUBLES (HEAD + ((gsize) self->n_ring * layer->n_in + 7) / 8 * 8
+                   + self->rls.stride + rls_size (&self->rls));
+  return TRUE;
+}
+
+static double *
+regressor_of (const Ar *self, const real *state)
+{
+  return (double *) state + HEAD
+         + ((gsize) self->n_ring * self->base.n_in + 7) / 8 * 8;
+}
+
+static double *
+memory_of (const Ar *self, const real *state)
+{
+  return regressor_of (self, state) + self->rls.stride;
+}
+
+static void
+seed (const SeqLayer *layer, GRand *rand, real *params)
+{
+  const Ar *self = (const Ar *) layer;
+  guint nearest = 0;
+
+  for (guint i = 0; i < self->n_lags; i++)
+    if (self->lags[i] < self->lags[nearest])
+      nearest = i;
+  for (guint k = 0; k < layer->n_in; k++)
+    params[seq_tensor_index (
+        &layer->tensors[WEIGHT], 0, k, nearest * layer->n_in + k)] = 1;
+}
+
+static void
+start (const SeqLayer *layer, const real *params, real *state)
+{
+  const Ar *self = (const Ar *) layer;
+  double *memory = memory_of (self, state);
+
+  memset (state, 0, layer->n_state * sizeof (real));
+  rls_restart (&self->rls, memory);
+  for (guint o = 0; o < layer->n_out; o++)
+    for (guint i = 0; i < self->rls.n; i++)
+      rls_weights (&self->rls, memory, o)[i] =
+          params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
+}
+
+static void
+rewind_state (const SeqLayer *layer, const real *params, real *state)
+{
+  ((double *) state)[N_FRAMES] = 0;
+}
+
+/* The regressor as it was `back` frames ago. */
+static double *
+gather (const Ar *self, const real *state, guint newest, guint back)
+{
+  const double *ring = (const double *) state + HEAD;
+  double *a = regressor_of (self, state);
+  guint n_in = self->base.n_in;
+
+  for (guint i = 0; i < self->n_lags; i++) {
+    guint age = back + self->lags[i] - 1;
+    guint at = newest >= age ? newest - age : newest + self->n_ring - age;
+
+    for (guint k = 0; k < n_in; k++)
+      a[i * n_in + k] = ring[(gsize) at * n_in + k];
+  }
+  return a;
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Ar *self = (const Ar *) layer;
+  guint n_in = layer->n_in;
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    real *state = block->state + lane * block->state_stride;
+    double *head = (double *) state, *ring = head + HEAD;
+    double *memory = memory_of (self, state);
+
+    for (guint t = 0; t < block->n_frames; t++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *in = block->in + row * block->in_stride;
+      guint newest = (guint) head[NEWEST];
+      const double *a;
+
+      if (block->target && head[N_FRAMES] >= self->n_ring
+          && (!block->valid || block->valid[row])) {
+        a = gather (self, state, newest, self->horizon - 1);
+        rls_update (
+            &self->rls, memory, a, block->target + row * block->target_stride);
+      }
+      newest = newest + 1 == self->n_ring ? 0 : newest + 1;
+      head[NEWEST] = newest;
+      for (guint i = 0; i < (head[N_FRAMES] == 0 ? self->n_ring : 1); i++)
+        for (guint k = 0; k < n_in; k++)
+          ring[(gsize) (head[N_FRAMES] == 0 ? i : newest) * n_in + k] = in[k];
+      head[N_FRAMES] = MIN (head[N_FRAMES] + 1, self->n_ring);
+
+      a = gather (self, state, newest, 0);
+      for (guint o = 0; o < layer->n_out; o++)
+        block->out[row * block->out_stride + o] =
+            (real) rls_predict (&self->rls, memory, a, o);
+    }
+  }
+}
+
+static void
+export_params (const SeqLayer *layer, const real *state, real *params)
+{
+  const Ar *self = (const Ar *) layer;
+  double *memory = memory_of (self, state);
+
+  for (guint o = 0; o < layer->n_out; o++)
+    for (guint i = 0; i < self->rls.n; i++)
+      params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
+          (real) rls_weights (&self->rls, memory, o)[i];
+}
+
+const SeqLayerClass SEQ_CLASS (ar) = {
+  .name = "ar",
+  .instance_size = sizeof (Ar),
+  .flags = SEQ_LAYER_LEARNS,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .start = start,
+  .rewind = rewind_state,
+  .run = run,
+  .export_params = export_params,
+};

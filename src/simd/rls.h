@@ -1,0 +1,138 @@
+/* rls.h: recursive least squares with exponential forgetting, in double.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The inverse covariance P = U diag (d) U' is kept as its factors, U unit upper
+ * triangular (Bierman 1977, chapter 5): d stays positive by construction, so
+ * that, unlike with P itself, hours of poorly exciting input do no harm. Three
+ * guards more: nothing is learnt from a regressor below a power floor; no d
+ * grows above the one it began with, which bounds P where the input excites
+ * nothing and forgetting alone would blow it up; factors that are not finite
+ * begin anew. Several outputs share the regressor and so the factors.
+ *
+ * Memory: a block of doubles, zeroed, aligned to SEQ_ALIGN:
+ * U by columns [n][stride], d, f, b, alpha [stride] each, weights
+ * [n_out][stride]. A regressor has stride values too, zeros behind n.
+ */
+#pragma once
+
+#include "src/layer.h"
+
+#include <math.h>
+#include <string.h>
+
+#define RLS_FLOOR 1e-20 /* mean square of a regressor worth learning */
+
+typedef struct {
+  guint n, n_out, stride;
+  double forgetting; /* 0.5..1 */
+  double start;      /* d at the start: variance of a weight before
+                      * anything is known, in the units of target
+                      * over regressor, squared */
+} Rls;
+
+typedef double dvec __attribute__ ((vector_size (64), may_alias));
+
+static inline Rls
+rls_init (guint n, guint n_out, double forgetting, double start)
+{
+  return (Rls){ .n = n,
+    .n_out = n_out,
+    .stride = (n + 7) / 8 * 8,
+    .forgetting = forgetting,
+    .start = start };
+}
+
+/* doubles */
+static inline gsize
+rls_size (const Rls *rls)
+{
+  return (gsize) (rls->n + 4 + rls->n_out) * rls->stride;
+}
+
+static inline double *
+rls_weights (const Rls *rls, double *memory, guint output)
+{
+  return memory + (gsize) (rls->n + 4 + output) * rls->stride;
+}
+
+/* Forgets the covariance, not the weights. */
+static inline void
+rls_restart (const Rls *rls, double *memory)
+{
+  double *d = memory + (gsize) rls->n * rls->stride;
+
+  memset (memory, 0, (gsize) rls->n * rls->stride * sizeof (double));
+  for (guint j = 0; j < rls->n; j++)
+    d[j] = rls->start;
+}
+
+static inline double
+rls_dot (const double *a, const double *b, guint stride)
+{
+  dvec sum = { 0 };
+
+  for (guint i = 0; i < stride; i += 8)
+    sum += *(const dvec *) (a + i) * *(const dvec *) (b + i);
+  return ((sum[0] + sum[4]) + (sum[2] + sum[6]))
+         + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
+
+static inline double
+rls_predict (const Rls *rls, double *memory, const double *a, guint output)
+{
+  return rls_dot (a, rls_weights (rls, memory, output), rls->stride);
+}
+
+/* Learns that regressor a led to target [n_out]. */
+static inline void
+rls_update (const Rls *rls, double *memory, const double *a, const real *target)
+{
+  guint n = rls->n, stride = rls->stride;
+  double *d = memory + (gsize) n * stride, *f = d + stride;
+  double *b = f + stride, *alpha = b + stride;
+  double before = rls->forgetting, keep = 1 / rls->forgetting, total;
+
+  if (rls_dot (a, a, stride) <= RLS_FLOOR * n)
+    return;
+  /* f = U' a */
+  for (guint j = 0; j < n; j++)
+    f[j] = a[j] + rls_dot (memory + (gsize) j * stride, a, (j + 7) / 8 * 8);
+  total = before;
+  for (guint j = 0; j < n; j++) {
+    total += d[j] * f[j] * f[j];
+    alpha[j] = total;
+  }
+  if (!isfinite (total)) {
+    rls_restart (rls, memory);
+    return;
+  }
+  for (guint j = 0; j < n; j++) {
+    double *restrict u = memory + (gsize) j * stride, *restrict gain = b;
+    double v = d[j] * f[j], inverse = 1 / alpha[j];
+    double p = -f[j] / before;
+    guint i = 0;
+
+    /* columns are zero from their diagonal on: whole vectors do no harm */
+    for (; i < j; i += 8) {
+      dvec old = *(dvec *) (u + i), g = *(dvec *) (gain + i);
+
+      *(dvec *) (u + i) = old + g * p;
+      *(dvec *) (gain + i) = g + old * v;
+    }
+    for (i = j; i < (j + 7) / 8 * 8; i++)
+      u[i] = 0;
+    gain[j] = v;
+    d[j] = MIN (d[j] * before * inverse * keep, rls->start);
+    before = alpha[j];
+  }
+  for (guint j = n; j < stride; j++)
+    b[j] = 0;
+  for (guint o = 0; o < rls->n_out; o++) {
+    double *w = rls_weights (rls, memory, o);
+    double e = (target[o] - rls_predict (rls, memory, a, o)) / total;
+
+    if (isfinite (e))
+      for (guint i = 0; i < stride; i += 8)
+        *(dvec *) (w + i) += *(dvec *) (b + i) * e;
+  }
+}
