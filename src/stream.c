@@ -206,7 +206,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
     stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
-    stream->lane_size = padded (chain->n_state * sizeof (real));
+    stream->lane_size = chain->n_state * sizeof (real);
     stream->work = seq_work_new (chain, BLOCK, stream->n_lanes, FALSE);
   }
 
