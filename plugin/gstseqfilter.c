@@ -405,10 +405,10 @@ build (GstSeqFilter *self, GError **error)
   if (self->restored) {
     if (!seq_stream_adopt (stream, self->restored)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-          "what was saved is of a %s model on %u channels, or of other "
-          "settings, where the properties ask for %s on %u; set the "
-          "properties as they were, or set state or state-file anew",
-          models[self->shape.model].value_nick,
+          "what was saved is of %s on %u channels, and does not fit %s on %u "
+          "with the settings there are; set the properties as they were, or "
+          "set another state or state-file",
+          seq_stream_model (self->restored)->chain->layers[0]->klass->name,
           seq_stream_n_channels (self->restored),
           models[shape.model].value_nick, n_channels);
       return NULL;
@@ -939,6 +939,8 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
       seq_stream_rewind (engine->stream);
     g_mutex_unlock (&self->slot.lock);
     gst_seq_slot_sweep (&self->slot);
+  } else {
+    gst_audio_info_init (&self->info);
   }
   g_mutex_unlock (&self->build_lock);
   if (error) {
