@@ -33,7 +33,7 @@ init (SeqLayer *layer, GVariant *config, GError **error)
       || !seq_config_uint (
           layer, config, "horizon", 1, 1 << 20, 1, &self->horizon, error)
       || !seq_config_double (
-          layer, config, "forgetting", 0.5, 1, 0.9999, &forgetting, error)
+          layer, config, "forgetting", 0.5, 1, 0.9998, &forgetting, error)
       || !seq_config_double (layer, config, "regularization", 1e-12, 1e12, 1e-4,
           &regularization, error))
     return FALSE;

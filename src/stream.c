@@ -214,7 +214,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
       padded (sizeof (Carried)) + padded (n_channels * sizeof (Channel))
       + padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double))
       + padded ((gsize) stream->horizon * n_channels * sizeof (double))
-      + stream->n_lanes * stream->lane_size;
+      + padded (stream->n_lanes * stream->lane_size);
   set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
   if (stream->learners) {
     for (guint l = 0; l < stream->n_lanes; l++)

@@ -12,6 +12,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __SSE__
+#include <immintrin.h>
+#endif
 
 /* The one symbol of a file of models/:
  * const SeqLayerClass SEQ_CLASS (lstm) = { ... };  is  seq_lstm_avx2, say */
@@ -84,6 +87,25 @@ SEQ_INLINE vec
 vec_select (ivec mask, vec yes, vec no)
 {
   return (vec) (((ivec) yes & mask) | ((ivec) no & ~mask));
+}
+
+/* One bit an element of a mask. */
+SEQ_INLINE guint
+vec_bits (ivec mask)
+{
+#if !defined(SEQ_DOUBLE) && defined(__AVX512DQ__)
+  return (guint) _mm512_movepi32_mask ((__m512i) mask);
+#elif !defined(SEQ_DOUBLE) && defined(__AVX__)
+  return (guint) _mm256_movemask_ps ((__m256) mask);
+#elif !defined(SEQ_DOUBLE) && defined(__SSE__)
+  return (guint) _mm_movemask_ps ((__m128) mask);
+#else
+  guint bits = 0;
+
+  for (guint i = 0; i < SEQ_VEC; i++)
+    bits |= (guint) (mask[i] != 0) << i;
+  return bits;
+#endif
 }
 
 /* NaN stays NaN */

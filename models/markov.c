@@ -1,0 +1,252 @@
+/* markov.c: a Markov chain of first order over quantised levels: the next
+ * state depends on the present one only.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   P (j | i) = (count[i][j] + smoothing) / (sum of row i + states smoothing)
+ *   y         = sum over j of P (j | i) level[j]
+ *
+ * where i is the level of the present sample and level[j] the mean of what has
+ * fallen into level j (its centre, before anything has). smoothing 0.5 is
+ * Krichevsky and Trofimov's, 1 Laplace's. Learns by counting; with forgetting
+ * below 1 a row fades each time that it is counted in. With several features
+ * a state is a level of each. The score is -log2 P of the level that came.
+ *
+ * Params: counts [n][n], levels [n_in][n]. State, in doubles: [0] frames seen,
+ * as far as it matters; the states of the last `horizon` frames; for each state
+ * the count of values, and per feature their mean; then the rows of counts,
+ * each behind its sum.
+ */
+#include "src/simd/simd.h"
+
+#define MAX_STATES 4096
+#define MU 255.0
+
+typedef struct {
+  SeqLayer base;
+  guint horizon, n_levels, quantizer, n_states;
+  double range, smoothing, forgetting;
+  gsize row; /* doubles a row of counts, with its sum */
+} Markov;
+
+enum { COUNTS, LEVELS };
+enum { UNIFORM, MU_LAW };
+
+static const char *const options[] = { "states", "quantizer", "range",
+  "smoothing", "forgetting", "horizon", NULL };
+
+static gboolean
+init (SeqLayer *layer, GVariant *config, GError **error)
+{
+  static const char *const words[] = { "uniform", "mu-law", NULL };
+  Markov *self = (Markov *) layer;
+  guint64 n_states = 1;
+
+  if (!seq_config_uint (
+          layer, config, "states", 2, MAX_STATES, 64, &self->n_levels, error)
+      || !seq_config_word (
+          layer, config, "quantizer", words, UNIFORM, &self->quantizer, error)
+      || !seq_config_double (
+          layer, config, "range", 1e-9, 1e9, 4, &self->range, error)
+      || !seq_config_double (
+          layer, config, "smoothing", 1e-9, 1e9, 0.01, &self->smoothing, error)
+      || !seq_config_double (
+          layer, config, "forgetting", 0.5, 1, 1, &self->forgetting, error)
+      || !seq_config_uint (
+          layer, config, "horizon", 1, 1 << 20, 1, &self->horizon, error))
+    return FALSE;
+  for (guint k = 0; k < layer->n_in && n_states <= MAX_STATES; k++)
+    n_states *= self->n_levels;
+  if (n_states > MAX_STATES) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "markov: %u levels of %u features jointly are more than %u states",
+        self->n_levels, layer->n_in, MAX_STATES);
+    return FALSE;
+  }
+  self->n_states = (guint) n_states;
+  self->row = n_states + 1;
+  layer->n_out = layer->n_in;
+  seq_layer_add_tensor (layer, "counts", 1, self->n_states, self->n_states);
+  seq_layer_add_tensor (layer, "levels", 1, layer->n_in, self->n_states);
+  layer->n_state = SEQ_DOUBLES (1 + self->horizon
+                                + (gsize) self->n_states * (1 + layer->n_in)
+                                + self->n_states * self->row);
+  return TRUE;
+}
+
+static double *
+values_of (const Markov *self, const real *state)
+{
+  return (double *) state + 1 + self->horizon;
+}
+
+static double *
+counts_of (const Markov *self, const real *state)
+{
+  return values_of (self, state)
+         + (gsize) self->n_states * (1 + self->base.n_in);
+}
+
+static guint
+level_of (const Markov *self, double x)
+{
+  double y = CLAMP (x / self->range, -1, 1);
+
+  if (self->quantizer == MU_LAW)
+    y = copysign (log1p (MU * fabs (y)) / log1p (MU), y);
+  return MIN ((guint) ((y + 1) / 2 * self->n_levels), self->n_levels - 1);
+}
+
+static double
+centre_of (const Markov *self, guint level)
+{
+  double y = (2 * level + 1.0) / self->n_levels - 1;
+
+  if (self->quantizer == MU_LAW)
+    y = copysign (expm1 (fabs (y) * log1p (MU)) / MU, y);
+  return y * self->range;
+}
+
+static void
+seed (const SeqLayer *layer, GRand *rand, real *params)
+{
+  const Markov *self = (const Markov *) layer;
+
+  for (guint s = 0; s < self->n_states; s++)
+    for (guint k = 0, rest = s; k < layer->n_in; k++, rest /= self->n_levels)
+      params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
+          (real) centre_of (self, rest % self->n_levels);
+}
+
+static void
+start (const SeqLayer *layer, const real *params, real *state)
+{
+  const Markov *self = (const Markov *) layer;
+  guint n = self->n_states;
+  double *values = values_of (self, state), *counts = counts_of (self, state);
+
+  memset (state, 0, layer->n_state * sizeof (real));
+  for (guint i = 0; i < n; i++)
+    for (guint j = 0; j < n; j++) {
+      double count =
+          params[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)];
+
+      counts[i * self->row] += count;
+      counts[i * self->row + 1 + j] = count;
+      values[j * (1 + layer->n_in)] += count;
+    }
+  for (guint s = 0; s < n; s++)
+    for (guint k = 0; k < layer->n_in; k++)
+      values[s * (1 + layer->n_in) + 1 + k] =
+          params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)];
+}
+
+static void
+rewind_state (const SeqLayer *layer, const real *params, real *state)
+{
+  ((double *) state)[0] = 0;
+}
+
+static guint
+state_of (const Markov *self, const real *x)
+{
+  guint s = 0;
+
+  for (guint k = self->base.n_in; k-- > 0;)
+    s = s * self->n_levels + level_of (self, x[k]);
+  return s;
+}
+
+/* A transition, and the values that it led to. */
+static void
+count (const Markov *self, double *row, double *value, guint to,
+    const real *target)
+{
+  if (self->forgetting < 1)
+    for (guint j = 0; j <= self->n_states; j++)
+      row[j] *= self->forgetting;
+  row[0]++;
+  row[1 + to]++;
+  value[0]++;
+  for (guint k = 0; k < self->base.n_in; k++)
+    value[1 + k] += (target[k] - value[1 + k]) / value[0];
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Markov *self = (const Markov *) layer;
+  guint n = self->n_states, n_in = layer->n_in;
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    real *state = block->state + lane * block->state_stride;
+    double *n_frames = (double *) state, *ring = n_frames + 1;
+    double *values = values_of (self, state);
+    double *counts = counts_of (self, state);
+
+    for (guint t = 0; t < block->n_frames; t++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *x = block->in + row * block->in_stride;
+      real *out = block->out + row * block->out_stride;
+      double *past = &ring[(guint) *n_frames % self->horizon];
+      const double *p;
+      guint s = state_of (self, x);
+      double total;
+
+      if (block->score)
+        block->score[row] = 0;
+      if (*n_frames >= self->horizon && (!block->valid || block->valid[row])) {
+        double *from = counts + (guint) *past * self->row;
+
+        if (block->score)
+          block->score[row] = (real) -log2 ((from[1 + s] + self->smoothing)
+                                            / (from[0] + n * self->smoothing));
+        if (block->target)
+          count (self, from, values + s * (1 + n_in), s,
+              block->target + row * block->target_stride);
+      }
+      *past = s;
+      if (++*n_frames >= 2 * self->horizon)
+        *n_frames = self->horizon;
+
+      p = counts + s * self->row;
+      total = p[0] + n * self->smoothing;
+      for (guint k = 0; k < n_in; k++) {
+        double y = 0;
+
+        for (guint j = 0; j < n; j++)
+          y += (p[1 + j] + self->smoothing) * values[j * (1 + n_in) + 1 + k];
+        out[k] = (real) (y / total);
+      }
+    }
+  }
+}
+
+static void
+export_params (const SeqLayer *layer, const real *state, real *params)
+{
+  const Markov *self = (const Markov *) layer;
+  guint n = self->n_states;
+  double *values = values_of (self, state), *counts = counts_of (self, state);
+
+  for (guint i = 0; i < n; i++)
+    for (guint j = 0; j < n; j++)
+      params[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)] =
+          (real) counts[i * self->row + 1 + j];
+  for (guint s = 0; s < n; s++)
+    for (guint k = 0; k < layer->n_in; k++)
+      params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
+          (real) values[s * (1 + layer->n_in) + 1 + k];
+}
+
+const SeqLayerClass SEQ_CLASS (markov) = {
+  .name = "markov",
+  .instance_size = sizeof (Markov),
+  .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_SCORES,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .start = start,
+  .rewind = rewind_state,
+  .run = run,
+  .export_params = export_params,
+};
