@@ -135,7 +135,13 @@ static const GEnumValue models[] = {
   { 0, NULL, NULL },
 };
 
-typedef enum { LEARN_AUTO, LEARN_OFF, LEARN_GRADIENT, LEARN_READOUT } Learn;
+typedef enum {
+  LEARN_AUTO,
+  LEARN_OFF,
+  LEARN_GRADIENT,
+  LEARN_READOUT,
+  LEARN_BOTH
+} Learn;
 
 static const GEnumValue learns[] = {
   { LEARN_AUTO, "What measured best for the model", "auto" },
@@ -143,6 +149,10 @@ static const GEnumValue learns[] = {
   { LEARN_GRADIENT, "Truncated back-propagation through time", "gradient" },
   { LEARN_READOUT, "The read-out alone, by recursive least squares",
       "readout" },
+  { LEARN_BOTH,
+      "The read-out by recursive least squares, the layers before it by "
+      "gradient",
+      "both" },
   { 0, NULL, NULL },
 };
 
@@ -331,13 +341,14 @@ is_net (guint model)
   return model >= RNN;
 }
 
-/* What auto means. */
+/* What auto means: of the ways of a net, the one that gains most on speech
+ * (the bench `learning`); the other models have one way. */
 static SeqLearn
 resolve_learner (const Shape *shape)
 {
-  if (is_net (shape->model) && shape->learner == LEARN_READOUT)
-    return SEQ_LEARN_READOUT;
-  return SEQ_LEARN_GRADIENT;
+  if (!is_net (shape->model) || shape->learner == LEARN_GRADIENT)
+    return SEQ_LEARN_GRADIENT;
+  return shape->learner == LEARN_READOUT ? SEQ_LEARN_READOUT : SEQ_LEARN_BOTH;
 }
 
 static SeqModel *
@@ -359,7 +370,7 @@ model_new (const Shape *shape, guint n_channels, GError **error)
     g_variant_dict_insert_value (&dict, "lags", shape->lags);
   return seq_model_new_untrained (models[shape->model].value_nick,
       g_variant_dict_end (&dict), n_signal, shape->layers,
-      resolve_learner (shape) == SEQ_LEARN_READOUT,
+      resolve_learner (shape) != SEQ_LEARN_GRADIENT,
       shape->residual != SWITCH_OFF, shape->seed, error);
 }
 
@@ -570,8 +581,9 @@ follow_stream (GstSeqFilter *self, SeqStream *stream)
   shape->horizon = config->horizon;
   self->settings.learning = config->learn != SEQ_LEARN_OFF;
   if (self->settings.learning)
-    shape->learner =
-        config->learn == SEQ_LEARN_READOUT ? LEARN_READOUT : LEARN_GRADIENT;
+    shape->learner = config->learn == SEQ_LEARN_READOUT ? LEARN_READOUT
+                     : config->learn == SEQ_LEARN_BOTH  ? LEARN_BOTH
+                                                        : LEARN_GRADIENT;
   self->shaped = FALSE;
   self->stale = 0;
   GST_OBJECT_UNLOCK (self);

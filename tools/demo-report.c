@@ -152,7 +152,7 @@ draw (const Recording *r, const char *folder)
   label (cr, 60, 24, "signal");
   cairo_set_line_width (cr, 1.5);
   cairo_set_source_rgb (cr, .05, .25, .6);
-  curve (cr, r, best, n, 1, 165, scale);
+  curve (cr, r, best - 1, n, 1, 165, scale); /* made a sample before */
   label (cr, 120, 24, "the LSTM's prediction, made one sample before");
   cairo_set_source_rgb (cr, .75, .1, .1);
   curve (cr, r, best, n, 2, 345, scale);
