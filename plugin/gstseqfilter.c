@@ -309,6 +309,8 @@ struct _GstSeqFilter {
   GstSeqSlot slot;
 
   /* streaming thread */
+  Settings now;        /* the settings of this buffer */
+  gboolean controlled; /* some property has a control binding */
   GstAudioInfo out_info;
   guint emit; /* of the caps in force */
   double mix; /* at the end of the last buffer */
@@ -325,7 +327,7 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (GstSeqFilter, gst_seq_filter,
 GST_ELEMENT_REGISTER_DEFINE (
     seqfilter, "seqfilter", GST_RANK_NONE, GST_TYPE_SEQ_FILTER)
 
-#define parent_class GST_BASE_TRANSFORM_CLASS (gst_seq_filter_parent_class)
+#define parent_class ((GstBaseTransformClass *) gst_seq_filter_parent_class)
 
 static guint
 n_groups (guint emit)
@@ -1072,22 +1074,24 @@ whole_frames (GstSeqFilter *self, GstBuffer *buffer)
   return frames;
 }
 
+/* Comes before the base class decides what memory the output takes. (Casts are
+ * unchecked where they happen once a buffer.) */
 static GstFlowReturn
 submit_input_buffer (
     GstBaseTransform *trans, gboolean is_discont, GstBuffer *buffer)
 {
-  GstSeqFilter *self = GST_SEQ_FILTER (trans);
+  GstSeqFilter *self = (GstSeqFilter *) trans;
   const GstAudioInfo *info = GST_AUDIO_FILTER_INFO (self);
   GstFlowReturn ret;
-  guint emit;
 
   if (GST_AUDIO_INFO_IS_VALID (info)
-      && GST_AUDIO_INFO_LAYOUT (info) == GST_AUDIO_LAYOUT_INTERLEAVED) {
-    if (GST_BUFFER_IS_DISCONT (buffer)
-        || is_hole (self, GST_BUFFER_PTS (buffer)))
+      && info->layout == GST_AUDIO_LAYOUT_INTERLEAVED) {
+    if (self->n_part > 0
+        && (GST_BUFFER_IS_DISCONT (buffer)
+            || is_hole (self, GST_BUFFER_PTS (buffer))))
       self->n_part = 0;
     if (self->n_part > 0
-        || gst_buffer_get_size (buffer) % GST_AUDIO_INFO_BPF (info) != 0) {
+        || gst_buffer_get_size (buffer) % (gsize) info->bpf != 0) {
       buffer = whole_frames (self, buffer);
       if (!buffer)
         return GST_FLOW_OK;
@@ -1096,14 +1100,15 @@ submit_input_buffer (
   ret = parent_class->submit_input_buffer (trans, is_discont, buffer);
 
   GST_OBJECT_LOCK (self);
-  emit = self->settings.emit;
+  self->now = self->settings;
+  self->controlled = GST_OBJECT_CAST (self)->control_bindings != NULL;
   GST_OBJECT_UNLOCK (self);
-  if (G_UNLIKELY (emit == 0)) {
+  if (G_UNLIKELY (self->now.emit == 0)) {
     GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, (NOTHING_LEAVES), (NULL));
     return GST_FLOW_ERROR;
   }
-  if (G_UNLIKELY (emit != self->emit) && ret == GST_FLOW_OK)
-    follow_emit (self, emit);
+  if (G_UNLIKELY (self->now.emit != self->emit) && ret == GST_FLOW_OK)
+    follow_emit (self, self->now.emit);
   return ret;
 }
 
@@ -1152,7 +1157,6 @@ seq_format (const GstAudioInfo *info)
 
 /* One buffer in hand. */
 typedef struct {
-  Settings settings;
   GstControlBinding *mix_curve; /* or NULL */
   GstClockTime pts;
   SeqProcessFlags flags;
@@ -1166,11 +1170,10 @@ typedef struct {
 
 /* Frames to the end of the stretch that a message is about. */
 static guint64
-frames_to_message (GstSeqFilter *self, const Work *work)
+frames_to_message (GstSeqFilter *self)
 {
-  guint64 interval =
-      MAX (1, gst_util_uint64_scale_round (work->settings.interval,
-                  GST_AUDIO_FILTER_RATE (self), GST_SECOND));
+  guint64 interval = MAX (1, gst_util_uint64_scale_round (self->now.interval,
+                                 GST_AUDIO_FILTER_RATE (self), GST_SECOND));
 
   return interval > self->n_measured ? interval - self->n_measured : 1;
 }
@@ -1188,7 +1191,7 @@ mix_at (GstSeqFilter *self, const Work *work, gsize at)
 
   if (!gst_control_binding_get_value_array (
           work->mix_curve, time, GST_SECOND, 1, &mix))
-    return work->settings.mix;
+    return self->now.mix;
   return CLAMP (mix, 0, 1);
 }
 
@@ -1200,10 +1203,10 @@ run (GstSeqFilter *self, GstSeqEngine *engine, Work *work, gsize from, gsize n)
   gint rate = GST_AUDIO_FILTER_RATE (self);
   gsize bps = (gsize) GST_AUDIO_FILTER_BPS (self);
   guint64 rest = G_MAXUINT64;
-  double mix = work->settings.mix;
+  double mix = self->now.mix;
 
-  if (work->settings.post_messages) {
-    rest = frames_to_message (self, work);
+  if (self->now.post_messages) {
+    rest = frames_to_message (self);
     n = MIN (n, rest);
   }
   if (G_UNLIKELY (work->mix_curve)) {
@@ -1236,23 +1239,19 @@ run (GstSeqFilter *self, GstSeqEngine *engine, Work *work, gsize from, gsize n)
 static GstFlowReturn
 process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
 {
-  GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
+  GstBaseTransform *trans = GST_BASE_TRANSFORM_CAST (self);
   const GstAudioInfo *info = GST_AUDIO_FILTER_INFO (self);
   const GstAudioInfo *out_info = &self->out_info;
-  gboolean in_place = outbuf == inbuf, located, controlled;
+  gboolean in_place = outbuf == inbuf, located;
   GstMapInfo in_map, out_map;
   GstSeqEngine *engine;
   Work work = { .pts = GST_BUFFER_PTS (inbuf) };
   gsize n_frames, n_out_frames;
 
-  GST_OBJECT_LOCK (self);
-  controlled = GST_OBJECT (self)->control_bindings != NULL;
-  work.settings = self->settings;
-  GST_OBJECT_UNLOCK (self);
-  if (G_UNLIKELY (controlled) && GST_CLOCK_TIME_IS_VALID (work.pts)
+  if (G_UNLIKELY (self->controlled) && GST_CLOCK_TIME_IS_VALID (work.pts)
       && trans->segment.format == GST_FORMAT_TIME)
     work.mix_curve = gst_object_get_control_binding (GST_OBJECT (self), "mix");
-  if (!work.settings.learning
+  if (!self->now.learning
       || GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_GAP))
     work.flags |= SEQ_PROCESS_NO_LEARNING;
 
@@ -1260,7 +1259,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
     GST_DEBUG_OBJECT (self,
         "%" GST_TIME_FORMAT " where %" GST_TIME_FORMAT " was due: starts anew",
         GST_TIME_ARGS (work.pts), GST_TIME_ARGS (self->next_pts));
-    if (work.settings.post_messages)
+    if (self->now.post_messages)
       post_rest (self);
     g_mutex_lock (&self->slot.lock);
     engine = gst_seq_slot_settle (&self->slot);
@@ -1344,14 +1343,16 @@ no_map:
 static GstFlowReturn
 transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
 {
-  return process (GST_SEQ_FILTER (trans), buffer,
-      gst_base_transform_is_passthrough (trans) ? NULL : buffer);
+  GstSeqFilter *self = (GstSeqFilter *) trans;
+
+  return process (
+      self, buffer, self->emit == 1 << SEQ_OUTPUT_INPUT ? NULL : buffer);
 }
 
 static GstFlowReturn
 transform (GstBaseTransform *trans, GstBuffer *inbuf, GstBuffer *outbuf)
 {
-  return process (GST_SEQ_FILTER (trans), inbuf, outbuf);
+  return process ((GstSeqFilter *) trans, inbuf, outbuf);
 }
 
 static gboolean
