@@ -210,8 +210,9 @@ reference_new (const Setting *setting, const Kind *kind)
   g_autoptr (SeqModel) model = NULL;
   g_auto (GStrv) words = g_strsplit (setting->properties, " ", -1);
   SeqStream *stream;
-  SeqStreamConfig config = { SEQ_LEARN_GRADIENT, 3e-3, 64, 1,
-    SEQ_CHANNELS_AUTO };
+  gboolean net = strstr ("rnn lstm gru", setting->model) != NULL;
+  SeqStreamConfig config = { net ? SEQ_LEARN_BOTH : SEQ_LEARN_GRADIENT, 3e-3,
+    64, 1, SEQ_CHANNELS_AUTO }; /* learn=auto */
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -228,7 +229,7 @@ reference_new (const Setting *setting, const Kind *kind)
       config.learning_rate = g_ascii_strtod (value, NULL);
   }
   model = seq_model_new_untrained (
-      setting->model, g_variant_dict_end (&dict), 1, 1, FALSE, TRUE, 0, &error);
+      setting->model, g_variant_dict_end (&dict), 1, 1, net, TRUE, 0, &error);
   g_assert_no_error (error);
   stream = seq_stream_new (model, (guint) kind->channels, &config, &error);
   g_assert_no_error (error);

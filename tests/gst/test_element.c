@@ -468,12 +468,12 @@ GST_START_TEST (properties_round_trip)
   static const char *const values[][2] = { { "model", "gru" },
     { "hidden-size", "33" }, { "layers", "2" }, { "order", "7" },
     { "lags", "< 1, 2, 24 >" }, { "states", "12" }, { "history", "999" },
-    { "horizon", "5" }, { "learn", "readout" }, { "learn", "off" },
-    { "learning-rate", "0.25" }, { "window", "17" }, { "forgetting", "0.5" },
-    { "seed", "18446744073709551615" }, { "residual-connection", "off" },
-    { "channel-mode", "joint" }, { "emit", "input+score" },
-    { "post-messages", "true" }, { "interval", "12345" }, { "mix", "0.5" },
-    { "state-file", "x" } };
+    { "horizon", "5" }, { "learn", "readout" }, { "learn", "both" },
+    { "learn", "off" }, { "learning-rate", "0.25" }, { "window", "17" },
+    { "forgetting", "0.5" }, { "seed", "18446744073709551615" },
+    { "residual-connection", "off" }, { "channel-mode", "joint" },
+    { "emit", "input+score" }, { "post-messages", "true" },
+    { "interval", "12345" }, { "mix", "0.5" }, { "state-file", "x" } };
   g_autoptr (GstElement) element =
       gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
 
@@ -560,8 +560,10 @@ GST_START_TEST (settings_that_make_no_sense)
         "emit is empty" },
     { "model=markov states=1", gst_library_error_quark,
         GST_LIBRARY_ERROR_SETTINGS, "states" },
-    { "model=ar lags=<1,1>", gst_library_error_quark,
+    { "model=ar lags=<1,2000000>", gst_library_error_quark,
         GST_LIBRARY_ERROR_SETTINGS, "lags" },
+    { "model=naive history=3", gst_library_error_quark,
+        GST_LIBRARY_ERROR_SETTINGS, "history" },
     { "state-file=/", gst_resource_error_quark, GST_RESOURCE_ERROR_OPEN_READ,
         "state-file /" },
   };
