@@ -175,6 +175,17 @@ run (const SeqLayer *layer, const SeqBlock *block)
   }
 }
 
+static gboolean
+check_state (const SeqLayer *layer, const real *state)
+{
+  const Ar *self = (const Ar *) layer;
+  const double *head = (const double *) state;
+
+  return is_place (head[N_FRAMES], self->n_ring)
+         && is_place (head[NEWEST], self->n_ring - 1)
+         && rls_check (&self->rls, memory_of (self, state));
+}
+
 static void
 export_params (const SeqLayer *layer, const real *state, real *params)
 {
@@ -197,5 +208,6 @@ const SeqLayerClass SEQ_CLASS (ar) = {
   .start = start,
   .rewind = rewind_state,
   .run = run,
+  .check_state = check_state,
   .export_params = export_params,
 };

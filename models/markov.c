@@ -221,6 +221,24 @@ run (const SeqLayer *layer, const SeqBlock *block)
   }
 }
 
+static gboolean
+check_state (const SeqLayer *layer, const real *state)
+{
+  const Markov *self = (const Markov *) layer;
+  const double *head = (const double *) state;
+  const double *counts = counts_of (self, state);
+
+  if (!(head[0] >= 0 && head[0] <= 2 * self->horizon))
+    return FALSE;
+  for (guint i = 1; i <= self->horizon; i++)
+    if (!(head[i] >= 0 && head[i] < self->n_states))
+      return FALSE;
+  for (gsize i = 0; i < self->n_states * self->row; i++)
+    if (!(counts[i] >= 0 && isfinite (counts[i])))
+      return FALSE;
+  return TRUE;
+}
+
 static void
 export_params (const SeqLayer *layer, const real *state, real *params)
 {
@@ -248,5 +266,6 @@ const SeqLayerClass SEQ_CLASS (markov) = {
   .start = start,
   .rewind = rewind_state,
   .run = run,
+  .check_state = check_state,
   .export_params = export_params,
 };

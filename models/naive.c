@@ -290,6 +290,27 @@ run (const SeqLayer *layer, const SeqBlock *block)
   }
 }
 
+static gboolean
+check_state (const SeqLayer *layer, const real *state)
+{
+  const Naive *self = (const Naive *) layer;
+  const gint32 *head = head_of ((real *) state);
+  const gint32 *places = (const gint32 *) (state + self->places_at);
+  const guint max[N_HEAD] = { [NEWEST] = self->history - 1,
+    [FILLED] = self->history,
+    [UNBROKEN] = self->history,
+    [N_SEEN] = 1,
+    [N_FOUND] = self->neighbours };
+
+  for (guint i = 0; i < N_HEAD; i++)
+    if (head[i] < 0 || (guint) head[i] > max[i])
+      return FALSE;
+  for (gint i = 0; i < head[N_FOUND]; i++)
+    if (places[i] < 0 || (guint) places[i] >= self->history)
+      return FALSE;
+  return TRUE;
+}
+
 static void
 export_params (const SeqLayer *layer, const real *state, real *params)
 {
@@ -316,5 +337,6 @@ const SeqLayerClass SEQ_CLASS (naive) = {
   .start = start,
   .rewind = rewind_state,
   .run = run,
+  .check_state = check_state,
   .export_params = export_params,
 };

@@ -145,6 +145,15 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
   }
 }
 
+static gboolean
+check_state (const SeqLayer *layer, const real *state)
+{
+  const Readout *self = (const Readout *) layer;
+
+  return is_place (*(const double *) state, 2 * self->horizon)
+         && rls_check (&self->rls, memory_of (self, (real *) state));
+}
+
 static void
 export_params (const SeqLayer *layer, const real *state, real *params)
 {
@@ -172,5 +181,6 @@ const SeqLayerClass SEQ_CLASS (readout) = {
   .rewind = rewind_state,
   .run = run,
   .grad = grad,
+  .check_state = check_state,
   .export_params = export_params,
 };

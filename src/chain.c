@@ -83,6 +83,19 @@ seq_chain_rewind (const SeqChain *chain, const real *params, real *state)
   }
 }
 
+gboolean
+seq_chain_check_state (const SeqChain *chain, const real *state)
+{
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+
+    if (layer->klass->check_state
+        && !layer->klass->check_state (layer, state + chain->state_at[i]))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 SeqWork *
 seq_work_new (
     const SeqChain *chain, guint max_frames, guint n_lanes, gboolean keep)

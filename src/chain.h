@@ -30,6 +30,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqChain, seq_chain_free)
 /* state: [n_state] of one lane. rewind keeps what was learnt. */
 void seq_chain_start (const SeqChain *chain, const real *params, real *state);
 void seq_chain_rewind (const SeqChain *chain, const real *params, real *state);
+/* Whether a state from outside can be run (SeqLayerClass.check_state). */
+gboolean seq_chain_check_state (const SeqChain *chain, const real *state);
 /* TRUE if the last layer learns in its state (ar, markov, naive, readout). */
 gboolean seq_chain_learns (const SeqChain *chain);
 

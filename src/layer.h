@@ -149,6 +149,9 @@ struct _SeqLayerClass {
   void (*grad) (
       const SeqLayer *layer, const SeqBlock *block, const SeqGrad *grad);
   gsize (*n_scratch) (const SeqLayer *layer, guint n_frames, guint n_lanes);
+  /* Whether a state that came from outside (a file) can be run: counts and
+   * places within their ranges, learnt numbers finite. NULL: any can. */
+  gboolean (*check_state) (const SeqLayer *layer, const real *state);
   /* Writes what the state of a lane has learnt into params, so that start()
    * with these params goes on from there. Only for SEQ_LAYER_LEARNS. */
   void (*export_params) (

@@ -168,6 +168,22 @@ advance (SeqLearner *learner, guint from, guint n, gboolean learn)
   run_rows (learner, from + before, n - before, learn);
 }
 
+gboolean
+seq_learner_check (const SeqLearner *learner)
+{
+  const SeqLearnerNumbers *n = learner->numbers;
+  const SeqChain *chain = learner->chain;
+
+  for (gsize i = 0; i < chain->n_params; i++)
+    if (!isfinite (learner->params[i]) || !isfinite (learner->good[i])
+        || !isfinite (learner->moment1[i]) || !(learner->moment2[i] >= 0))
+      return FALSE;
+  return n->filled < learner->n_rows && n->power >= 0 && isfinite (n->power)
+         && isfinite (n->error) && isfinite (n->good_error) && n->slow_down > 0
+         && n->slow_down <= 1 && seq_chain_check_state (chain, learner->state0)
+         && seq_chain_check_state (chain, learner->state_w);
+}
+
 void
 seq_learner_resume (SeqLearner *learner)
 {

@@ -65,6 +65,8 @@ void seq_learner_start (SeqLearner *learner, const real *params);
 void seq_learner_rewind (SeqLearner *learner);
 /* Other memory of the same shape has come: the rest follows from it. */
 void seq_learner_set_memory (SeqLearner *learner, gpointer memory);
+/* Whether carried memory that was written from outside can be run. */
+gboolean seq_learner_check (const SeqLearner *learner);
 /* Refills the rows from the carried memory, after it was written from
  * outside. The same bits as before come out. */
 void seq_learner_resume (SeqLearner *learner);

@@ -33,6 +33,7 @@ seq_model_unref (SeqModel *model)
 
 struct _SeqBuilder {
   guint n_in;
+  gsize n_params, max_params;
   GPtrArray *layers; /* SeqLayer */
   GPtrArray *params; /* real *, one a layer */
   guint residual, n_signal, horizon;
@@ -48,6 +49,7 @@ seq_builder_new (guint n_in)
   SeqBuilder *builder = g_new0 (SeqBuilder, 1);
 
   builder->n_in = n_in;
+  builder->max_params = G_MAXSIZE;
   builder->layers =
       g_ptr_array_new_with_free_func ((GDestroyNotify) seq_layer_free);
   builder->params = g_ptr_array_new_with_free_func (seq_free);
@@ -78,6 +80,12 @@ seq_builder_layer (SeqBuilder *builder, guint layer)
   return g_ptr_array_index (builder->layers, layer);
 }
 
+void
+seq_builder_set_limit (SeqBuilder *builder, gsize max_params)
+{
+  builder->max_params = max_params;
+}
+
 gint
 seq_builder_add (
     SeqBuilder *builder, const char *kind, GVariant *config, GError **error)
@@ -88,6 +96,16 @@ seq_builder_add (
 
   if (!layer)
     return -1;
+  if (layer->n_params > builder->max_params - builder->n_params) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "layer %u, %s, needs %" G_GSIZE_FORMAT
+        " values where the file can hold "
+        "%" G_GSIZE_FORMAT " more",
+        n, kind, layer->n_params, builder->max_params - builder->n_params);
+    seq_layer_free (layer);
+    return -1;
+  }
+  builder->n_params += layer->n_params;
   g_ptr_array_add (builder->layers, layer);
   g_ptr_array_add (builder->params, seq_alloc (layer->n_params));
   return (gint) n;

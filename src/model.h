@@ -58,6 +58,9 @@ SeqBuilder *seq_builder_new (guint n_in);
 void seq_builder_free (SeqBuilder *builder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqBuilder, seq_builder_free)
 
+/* The layers together may take at most that many reals of params: what a file
+ * can hold, so that nothing is allocated that it merely claims. */
+void seq_builder_set_limit (SeqBuilder *builder, gsize max_params);
 /* Appends a layer; its n_in is the width so far. config is sunk. Returns the
  * layer's number, or -1. */
 gint seq_builder_add (

@@ -367,12 +367,38 @@ seq_stream_get_state (SeqStream *stream, gpointer bytes)
   memcpy (bytes, stream->memory, stream->memory_size);
 }
 
-void
+/* Whether memory from outside can be run. */
+static gboolean
+check_memory (SeqStream *stream)
+{
+  const SeqChain *chain = stream->model->chain;
+
+  for (guint c = 0; c < stream->n_channels; c++) {
+    const Channel *channel = &stream->channels[c];
+
+    if (!(channel->n_seen >= 0 && channel->n_seen <= MEMORY_MAX)
+        || !isfinite (channel->mean) || !(channel->variance >= 0)
+        || !isfinite (channel->variance) || !(channel->residual_power >= 0))
+      return FALSE;
+  }
+  for (guint l = 0; l < stream->n_lanes; l++)
+    if ((stream->learners && !seq_learner_check (stream->learners[l]))
+        || !seq_chain_check_state (chain, lane_state (stream, l)))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
 seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
 {
   memcpy (stream->memory, bytes, stream->memory_size);
+  if (!check_memory (stream)) {
+    seq_stream_restart (stream);
+    return FALSE;
+  }
   for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
     seq_learner_resume (stream->learners[l]);
+  return TRUE;
 }
 
 /* --- samples ---------------------------------------------------------------

@@ -121,8 +121,11 @@ void seq_stream_stats (
 
 /* Size of the copy below, bytes. */
 gsize seq_stream_state_size (SeqStream *stream);
-/* Copies / puts back. Real-time safe (one memcpy each way). */
+/* Real-time safe: one memcpy. */
 void seq_stream_get_state (SeqStream *stream, gpointer bytes);
-void seq_stream_set_state (SeqStream *stream, gconstpointer bytes);
+/* Puts back what get_state() of a stream of the same model, config and number
+ * of channels gave. Returns FALSE, and begins anew, if these bytes can't be
+ * such. */
+gboolean seq_stream_set_state (SeqStream *stream, gconstpointer bytes);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* test_stream.c: what a stream promises, for every model and learner.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "src/snapshot.h"
 #include "src/stream.h"
 #include "tests/signals.h"
 
@@ -200,19 +201,71 @@ test_resume (gconstpointer data)
   g_autofree float *whole = g_new0 (float, 6 * N);
   g_autofree float *parts = g_new0 (float, 6 * N);
   g_autoptr (SeqStream) a = make (data, 2), b = make (data, 2);
-  g_autoptr (SeqStream) c = make (data, 2);
-  g_autofree gpointer state = g_malloc (seq_stream_state_size (a));
+  g_autoptr (SeqStream) c = make (data, 2), d = NULL;
+  gsize size = seq_stream_state_size (a);
+  g_autofree gpointer state = g_malloc (size);
+  g_autoptr (GBytes) snapshot = NULL;
+  g_autoptr (GError) error = NULL;
 
   run (a, x, whole, 2, 0, 1003);
   memcpy (parts, whole, 6 * N * sizeof (float));
   seq_stream_get_state (a, state);
   run (a, x, whole, 2, 1003, N - 1003);
 
-  seq_stream_set_state (b, state);
+  g_assert_true (seq_stream_set_state (b, state));
   run (b, x, parts, 2, 1003, 1000);
   g_assert_true (seq_stream_adopt (c, b));
   run (c, x, parts, 2, 2003, N - 2003);
   assert_same (parts, whole, 6 * N);
+
+  /* the same by way of bytes that hold model, config and state */
+  snapshot = seq_snapshot_save (
+      seq_stream_model (a), seq_stream_config (a), 2, state, size);
+  d = seq_snapshot_load (snapshot, &error);
+  g_assert_no_error (error);
+  memset (parts + 2 * 1003, 0, 2 * (N - 1003) * sizeof (float));
+  run (d, x, parts, 2, 1003, N - 1003);
+  assert_same (parts, whole, 2 * N);
+}
+
+/* No truncation of a snapshot, and no flipped byte, is more than an error. */
+static void
+test_damaged (gconstpointer data)
+{
+  g_autofree float *x = signal_2 ();
+  g_autofree float *y = g_new0 (float, 6 * N);
+  g_autoptr (SeqStream) a = make (data, 2);
+  gsize size = seq_stream_state_size (a), n;
+  g_autofree gpointer state = g_malloc (size);
+  g_autoptr (GBytes) snapshot = NULL;
+  const guint8 *bytes;
+
+  run (a, x, y, 2, 0, 333);
+  seq_stream_get_state (a, state);
+  snapshot = seq_snapshot_save (
+      seq_stream_model (a), seq_stream_config (a), 2, state, size);
+  bytes = g_bytes_get_data (snapshot, &n);
+  for (gsize i = 0; i < n; i += 1 + i / 40) {
+    g_autoptr (GBytes) part = g_bytes_new_from_bytes (snapshot, 0, i);
+    g_autofree guint8 *flipped = g_memdup2 (bytes, n);
+    g_autoptr (GBytes) other = NULL;
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SeqStream) cut = seq_snapshot_load (part, &error), odd = NULL;
+
+    g_assert_null (cut);
+    g_assert_nonnull (error);
+    flipped[i] ^= 1 << i % 8;
+    other = g_bytes_new (flipped, n);
+    odd = seq_snapshot_load (other, NULL);
+    if (odd
+        && seq_stream_n_channels (odd)
+               == 2) { /* then it runs, and what comes out is finite */
+      memset (y, 0, 6 * N * sizeof (float));
+      run (odd, x, y, 2, 0, 100);
+      for (guint k = 0; k < 6 * N; k++)
+        g_assert_true (isfinite (y[k]));
+    }
+  }
 }
 
 /* A rewind forgets what was carried and keeps what was learnt; a restart
@@ -414,6 +467,7 @@ main (int argc, char **argv)
     { "rewind", test_rewind },
     { "non-finite", test_non_finite },
     { "hostile", test_hostile },
+    { "damaged", test_damaged },
   };
 
   g_test_init (&argc, &argv, NULL);

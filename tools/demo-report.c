@@ -91,6 +91,7 @@ static void
 curve (cairo_t *cr, const Recording *r, guint from, guint n, guint channel,
     double y0, double scale)
 {
+  cairo_new_path (cr);
   for (guint i = 0; i < n; i++)
     cairo_line_to (
         cr, 60 + 820.0 * i / n, y0 - scale * r->x[3 * (from + i) + channel]);

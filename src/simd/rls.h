@@ -66,6 +66,25 @@ rls_restart (const Rls *rls, double *memory)
     d[j] = rls->start;
 }
 
+/* Whether memory from outside can be gone on from. */
+static inline gboolean
+rls_check (const Rls *rls, const double *memory)
+{
+  gsize size = rls_size (rls);
+
+  for (gsize i = 0; i < size; i++)
+    if (!isfinite (memory[i]))
+      return FALSE;
+  return TRUE;
+}
+
+/* Whether a number from outside is whole and in 0..max. */
+static inline gboolean
+is_place (double x, guint max)
+{
+  return x >= 0 && x <= max && x == floor (x);
+}
+
 static inline double
 rls_dot (const double *a, const double *b, guint stride)
 {

@@ -1,0 +1,65 @@
+/* safetensors.h: the container: named tensors and string metadata.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Format: 8 bytes little-endian length, a JSON header, the data. What stands
+ * in a model's or a snapshot's file is the readers' matter.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+  SEQ_DTYPE_F64,
+  SEQ_DTYPE_F32,
+  SEQ_DTYPE_F16,
+  SEQ_DTYPE_BF16,
+  SEQ_DTYPE_I64,
+  SEQ_DTYPE_U64,
+  SEQ_DTYPE_I32,
+  SEQ_DTYPE_U32,
+  SEQ_DTYPE_U8,
+  SEQ_DTYPE_OTHER, /* legal in the container, not readable as numbers */
+} SeqDtype;
+
+#define SEQ_MAX_RANK 8
+
+typedef struct {
+  const char *name;
+  SeqDtype dtype;
+  guint rank;
+  guint64 shape[SEQ_MAX_RANK];
+  const void *data; /* little endian, any alignment */
+  gsize size;       /* bytes */
+} SeqTensorData;
+
+typedef struct {
+  GArray *tensors;      /* SeqTensorData, in the order of the header */
+  GHashTable *metadata; /* char * -> char * */
+  GBytes *bytes;        /* what data points into */
+  gpointer header;      /* what names point into */
+} SeqSafetensors;
+
+/* Checks everything that the format promises: the tensors tile the data
+ * exactly, sizes follow from shapes, no name stands twice. Nothing that the
+ * file merely claims is allocated. Errors: SEQ_ERROR_FORMAT when these bytes
+ * are something else, SEQ_ERROR_DAMAGED. */
+SeqSafetensors *seq_safetensors_parse (GBytes *bytes, GError **error);
+void seq_safetensors_free (SeqSafetensors *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqSafetensors, seq_safetensors_free)
+
+const SeqTensorData *seq_safetensors_find (
+    const SeqSafetensors *file, const char *name);
+
+/* All numbers of a tensor as doubles, [n]; NULL with SEQ_ERROR_UNSUPPORTED if
+ * its dtype is not F64, F32, F16 or BF16. Free with g_free(). */
+double *seq_tensor_data_to_doubles (
+    const SeqTensorData *tensor, gsize *n, GError **error);
+
+/* Writes the tensors one after another, each 8-byte aligned (so sizes that are
+ * no multiple of 8 come last). metadata: char * -> char *, may be NULL. */
+GBytes *seq_safetensors_write (
+    const SeqTensorData *tensors, guint n_tensors, GHashTable *metadata);
+
+G_END_DECLS
