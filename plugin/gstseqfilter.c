@@ -322,8 +322,27 @@ struct _GstSeqFilter {
   GstClockTime measured_from;
 };
 
+/* A preset is settings: not who the element is, nor what it has learnt. */
+static char **
+get_property_names (GstPreset *preset)
+{
+  GPtrArray *names = g_ptr_array_new ();
+
+  for (guint i = PROP_0 + 1; i < N_PROPS; i++)
+    if (i != PROP_STATE && i != PROP_STATE_FILE && i != PROP_STATS)
+      g_ptr_array_add (names, g_strdup (props[i]->name));
+  g_ptr_array_add (names, NULL);
+  return (char **) g_ptr_array_free (names, FALSE);
+}
+
+static void
+preset_init (gpointer iface, gpointer data)
+{
+  ((GstPresetInterface *) iface)->get_property_names = get_property_names;
+}
+
 G_DEFINE_FINAL_TYPE_WITH_CODE (GstSeqFilter, gst_seq_filter,
-    GST_TYPE_AUDIO_FILTER, G_IMPLEMENT_INTERFACE (GST_TYPE_PRESET, NULL))
+    GST_TYPE_AUDIO_FILTER, G_IMPLEMENT_INTERFACE (GST_TYPE_PRESET, preset_init))
 GST_ELEMENT_REGISTER_DEFINE (
     seqfilter, "seqfilter", GST_RANK_NONE, GST_TYPE_SEQ_FILTER)
 
@@ -545,6 +564,20 @@ read_number (GVariant *dict, const char *key, double *number)
   return TRUE;
 }
 
+/* A stream that comes from outside is able to learn as it did. */
+static void
+follow_learner (GstSeqFilter *self, SeqStream *stream)
+{
+  static const guint learners[] = { [SEQ_LEARN_GRADIENT] = LEARN_GRADIENT,
+    [SEQ_LEARN_READOUT] = LEARN_READOUT,
+    [SEQ_LEARN_BOTH] = LEARN_BOTH };
+  SeqLearn learn = seq_stream_config (stream)->learn;
+
+  self->has_learner = learn != SEQ_LEARN_OFF;
+  if (self->has_learner)
+    self->shape.learner = learners[learn];
+}
+
 /* Settings take the values of a stream that comes with its model. */
 static void
 follow_stream (GstSeqFilter *self, SeqStream *stream)
@@ -582,10 +615,7 @@ follow_stream (GstSeqFilter *self, SeqStream *stream)
   shape->window = config->window;
   shape->horizon = config->horizon;
   self->settings.learning = config->learn != SEQ_LEARN_OFF;
-  if (self->settings.learning)
-    shape->learner = config->learn == SEQ_LEARN_READOUT ? LEARN_READOUT
-                     : config->learn == SEQ_LEARN_BOTH  ? LEARN_BOTH
-                                                        : LEARN_GRADIENT;
+  follow_learner (self, stream);
   self->shaped = FALSE;
   self->stale = 0;
   GST_OBJECT_UNLOCK (self);
@@ -615,7 +645,6 @@ set_state (GstSeqFilter *self, GBytes *bytes, GError **error)
   g_clear_pointer (&self->restored, seq_stream_free);
   g_clear_pointer (&self->model, seq_model_unref);
   self->model = seq_model_ref (seq_stream_model (stream));
-  self->has_learner = seq_stream_config (stream)->learn != SEQ_LEARN_OFF;
   if (GST_AUDIO_INFO_IS_VALID (&self->info)) {
     GstSeqEngine *engine = gst_seq_engine_new (g_steal_pointer (&stream));
 
@@ -696,6 +725,10 @@ load_state_file (GstSeqFilter *self)
     return FALSE;
   }
   g_mutex_lock (&self->build_lock);
+  GST_OBJECT_LOCK (self);
+  if (!self->settings.learning)
+    follow_learner (self, stream);
+  GST_OBJECT_UNLOCK (self);
   self->restored = stream;
   g_mutex_unlock (&self->build_lock);
   return TRUE;
@@ -809,13 +842,12 @@ get_stats (GstSeqFilter *self)
     stats.residual_power = g_new0 (double, n);
     stats.score_peak = g_new0 (double, n);
     g_mutex_lock (&self->slot.lock);
-    engine = gst_seq_slot_settle (&self->slot);
+    engine = self->slot.engine;
     if (engine) {
       seq_stream_stats (engine->stream, FALSE, &stats);
       state_size = seq_stream_state_size (engine->stream);
     }
     g_mutex_unlock (&self->slot.lock);
-    gst_seq_slot_sweep (&self->slot);
   }
   g_mutex_unlock (&self->build_lock);
 
@@ -1766,7 +1798,7 @@ install_properties (GObjectClass *klass)
       shape->layers, flags);
   props[PROP_ORDER] = g_param_spec_uint ("order", "Order",
       "Latest samples that a forecast looks at: ar's regressors, or the "
-      "stretch that naive compares with the past (0 = the model's own)",
+      "stretch that naive compares with the past (0 = 32 for ar, 16 for naive)",
       0, 4096, shape->order, flags);
   props[PROP_LAGS] = gst_param_spec_array ("lags", "Lags",
       "Samples that ar looks at instead of the last `order`, counted back "
@@ -1776,11 +1808,11 @@ install_properties (GObjectClass *klass)
           G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS),
       flags);
   props[PROP_STATES] = g_param_spec_uint ("states", "States",
-      "Levels that markov quantises to (0 = the model's own)", 0, 4096,
-      shape->states, flags);
+      "Levels that markov quantises to (0 = 64)", 0, 4096, shape->states,
+      flags);
   props[PROP_HISTORY] = g_param_spec_uint ("history", "History",
-      "Frames of the past that naive keeps and searches (0 = the model's own)",
-      0, G_MAXINT, shape->history, flags);
+      "Frames of the past that naive keeps and searches (0 = 16384)", 0,
+      G_MAXINT, shape->history, flags);
   props[PROP_HORIZON] = g_param_spec_uint ("horizon", "Horizon",
       "Frames that a forecast looks ahead. Timestamps stay those of the frame "
       "it was made at",
@@ -1797,8 +1829,9 @@ install_properties (GObjectClass *klass)
       "back-propagation through time)",
       1, 4096, shape->window, flags);
   props[PROP_FORGETTING] = g_param_spec_double ("forgetting", "Forgetting",
-      "What the past still counts a frame later, up to 1 = nothing is "
-      "forgotten (ar, markov, learn=readout; 0 = the model's own)",
+      "What the past still counts a frame later; 1 = nothing is forgotten "
+      "(ar, markov, learn=readout and both; 0 = the model's own: ar 0.9998, "
+      "markov 1)",
       0, 1, shape->forgetting, flags);
   props[PROP_SEED] = g_param_spec_uint64 ("seed", "Seed",
       "Of the random start of the weights; the same seed and stream give the "

@@ -4,6 +4,7 @@
  */
 #include "tests/gst/filter.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -530,6 +531,36 @@ GST_START_TEST (presets)
 }
 GST_END_TEST
 
+/* A preset that a user saves holds settings and loads again; what was learnt
+ * is no part of it. */
+GST_START_TEST (preset_of_ones_own)
+{
+  g_autoptr (GstElement) element =
+      gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
+  g_auto (GStrv) names = gst_preset_get_property_names (GST_PRESET (element));
+  g_autofree char *dir = g_dir_make_tmp ("seqfilter-XXXXXX", NULL), *at = NULL;
+  guint order;
+
+  g_setenv ("XDG_DATA_HOME", dir, TRUE);
+  fail_unless (g_strv_contains ((const char **) names, "order"));
+  fail_if (g_strv_contains ((const char **) names, "state"));
+  fail_if (g_strv_contains ((const char **) names, "state-file"));
+  gst_util_set_object_arg (G_OBJECT (element), "emit", "input+score");
+  g_object_set (element, "order", 77, NULL);
+  fail_unless (gst_preset_save_preset (GST_PRESET (element), "mine"));
+  gst_util_set_object_arg (G_OBJECT (element), "emit", "input");
+  g_object_set (element, "order", 5, NULL);
+  fail_unless (gst_preset_load_preset (GST_PRESET (element), "mine"));
+  g_object_get (element, "order", &order, NULL);
+  fail_unless_equals_int (order, 77);
+  at = g_build_filename (
+      dir, "gstreamer-1.0", "presets", "GstSeqFilter.prs", NULL);
+  for (; strlen (at) > strlen (dir); *strrchr (at, '/') = 0)
+    fail_unless_equals_int (g_remove (at), 0);
+  fail_unless_equals_int (g_rmdir (dir), 0);
+}
+GST_END_TEST
+
 /* --- errors --------------------------------------------------------------- */
 
 /* The first error or warning on a bus, which this takes. */
@@ -660,6 +691,7 @@ element_suite (void)
   tcase_add_test (tc, properties_round_trip);
   tcase_add_test (tc, aliases);
   tcase_add_test (tc, presets);
+  tcase_add_test (tc, preset_of_ones_own);
   tcase_add_test (tc, settings_that_make_no_sense);
   tcase_add_test (tc, bad_setting_while_playing);
   tcase_add_test (tc, bad_caps);

@@ -293,6 +293,44 @@ GST_START_TEST (state_file_brings_the_model)
 }
 GST_END_TEST
 
+/* What was learnt in one run works in the next one without learning on. */
+GST_START_TEST (state_file_frozen)
+{
+  const Setting *setting = &settings[__i__];
+  static const char *const learners[] = { "auto", "gradient" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (learners); i++) {
+    g_autofree char *file = file_name ();
+    g_autofree char *learns = g_strdup_printf (
+        "%s learn=%s state-file=%s", setting->properties, learners[i], file);
+    g_autofree char *frozen = g_strdup_printf (
+        "%s learn=off state-file=%s", setting->properties, file);
+    g_autofree char *off =
+        g_strdup_printf ("%s learn=%s", setting->properties, learners[i]);
+    g_autoptr (GBytes) expected = NULL, got = NULL;
+    g_autoptr (GstElement) element = NULL;
+    GstHarness *h = filter_new (learns, &f32_mono);
+
+    push (h, &f32_mono, 0, HALF, 480, 0, 0);
+    gst_harness_teardown (h);
+
+    h = filter_new (off, &f32_mono);
+    element = filter_element (h);
+    push (h, &f32_mono, 0, HALF, 480, 0, 0);
+    g_bytes_unref (pull (h));
+    gst_util_set_object_arg (G_OBJECT (element), "learn", "off");
+    expected = second_half (h);
+    gst_harness_teardown (h);
+
+    h = filter_new (frozen, &f32_mono);
+    got = second_half (h);
+    assert_same_bits (got, expected, learns);
+    gst_harness_teardown (h);
+    remove_file (file);
+  }
+}
+GST_END_TEST
+
 /* Contradictions and rubbish stop the pipeline with a reason. */
 GST_START_TEST (bad_state_file)
 {
@@ -503,6 +541,7 @@ state_suite (void)
   tcase_add_test (tc, state_of_other_channels);
   tcase_add_loop_test (tc, state_file, 0, n);
   tcase_add_test (tc, state_file_brings_the_model);
+  tcase_add_loop_test (tc, state_file_frozen, 0, n);
   tcase_add_test (tc, bad_state_file);
   tcase_add_test (tc, state_file_that_cannot_be_written);
   tcase_add_loop_test (tc, another_model, 0, n);
