@@ -347,10 +347,11 @@ seq_safetensors_write (
   /* widest first: then every tensor is aligned to its own width */
   for (guint width = 8; width > 0; width /= 2)
     for (guint i = 0; i < n_tensors; i++) {
-      json_t *shape = json_array ();
+      json_t *shape;
 
       if (dtypes[tensors[i].dtype].size != width)
         continue;
+      shape = json_array ();
       for (guint d = 0; d < tensors[i].rank; d++)
         json_array_append_new (
             shape, json_integer ((json_int_t) tensors[i].shape[d]));
