@@ -90,24 +90,7 @@
 #include <string.h>
 
 #include "plugin/engine.h"
-
-#if __has_include("src/snapshot.h")
 #include "src/snapshot.h"
-#else /* until it lands */
-static GBytes *
-seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
-    guint n_channels, gconstpointer state, gsize size)
-{
-  return NULL;
-}
-
-static SeqStream *
-seq_snapshot_load (GBytes *bytes, GError **error)
-{
-  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED, "no snapshots yet");
-  return NULL;
-}
-#endif
 
 GST_DEBUG_CATEGORY_STATIC (gst_seq_filter_debug);
 #define GST_CAT_DEFAULT gst_seq_filter_debug
