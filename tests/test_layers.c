@@ -1,0 +1,556 @@
+/* test_layers.c: what every layer promises, found by name, whatever it is.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Built twice: in float for each instruction set, and in double, where grad()
+ * is held against central differences.
+ */
+#include "src/cpu.h"
+#include "src/layer.h"
+#include "tests/reference.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FRAMES 12
+
+/* Options that kinds are tried with, where they read them. */
+static const char *const configs[] = {
+  "{}",
+  "{'hidden_size': <1>, 'out_features': <3>, 'order': <3>, 'states': <5>}",
+  "{'hidden_size': <8>, 'out_features': <17>, 'nonlinearity': <'relu'>,"
+  " 'reset_after': <0>, 'quantizer': <'mu-law'>, 'forgetting': <0.99>}",
+  "{'hidden_size': <33>, 'proj_size': <5>, 'initial_state': <1>,"
+  " 'bias': <0>, 'chrono': <50>, 'horizon': <3>, 'history': <64>}",
+};
+
+/* A layer with random params (or its own start) and what it needs to run. */
+typedef struct {
+  SeqLayer *layer;
+  guint n_lanes;
+  gsize in_stride, out_stride;
+  real *params, *state, *state0, *in, *out, *tape;
+} Bed;
+
+static GVariant *
+config_for (const char *kind, const char *text)
+{
+  const SeqLayerClass *klass = seq_layer_class (kind);
+  g_autoptr (GVariant) all =
+      g_variant_parse (G_VARIANT_TYPE ("a{sv}"), text, NULL, NULL, NULL);
+  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{sv}"));
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, all);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    if (g_strv_contains (klass->options, key))
+      g_variant_builder_add (&builder, "{sv}", key, value);
+    g_variant_unref (value);
+  }
+  return g_variant_builder_end (&builder);
+}
+
+static gboolean
+bed_init (
+    Bed *bed, const char *kind, const char *config, guint n_in, guint n_lanes)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+  g_autoptr (GError) error = NULL;
+  SeqLayer *layer =
+      seq_layer_new (kind, config_for (kind, config), n_in, &error);
+  gsize rows = FRAMES * n_lanes;
+
+  memset (bed, 0, sizeof *bed);
+  if (!layer) { /* a combination that the kind refuses, with a reason */
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+    return FALSE;
+  }
+  bed->layer = layer;
+  bed->n_lanes = n_lanes;
+  bed->in_stride = SEQ_PAD (n_in);
+  bed->out_stride = SEQ_PAD (layer->n_out);
+  bed->params = seq_alloc (layer->n_params);
+  bed->state = seq_alloc (n_lanes * layer->n_state);
+  bed->state0 = seq_alloc (n_lanes * layer->n_state);
+  bed->in = seq_alloc (rows * bed->in_stride);
+  bed->out = seq_alloc (rows * bed->out_stride);
+  bed->tape = seq_alloc (rows * layer->n_tape + SEQ_TILE);
+  if (layer->klass->seed)
+    layer->klass->seed (layer, rand, bed->params);
+  for (guint l = 0; l < n_lanes; l++)
+    if (layer->klass->start)
+      layer->klass->start (
+          layer, bed->params, bed->state0 + l * layer->n_state);
+  for (gsize r = 0; r < rows; r++)
+    for (guint k = 0; k < n_in; k++)
+      bed->in[r * bed->in_stride + k] =
+          (real) g_rand_double_range (rand, -1.5, 1.5);
+  memcpy (bed->state, bed->state0, n_lanes * layer->n_state * sizeof (real));
+  return TRUE;
+}
+
+static void
+bed_clear (Bed *bed)
+{
+  seq_layer_free (bed->layer);
+  seq_free (bed->params);
+  seq_free (bed->state);
+  seq_free (bed->state0);
+  seq_free (bed->in);
+  seq_free (bed->out);
+  seq_free (bed->tape);
+}
+
+/* Frames [from, from + n) of lanes [lane, lane + n_lanes) on `state`. Layers
+ * that learn in their state learn from their input (their own output width of
+ * it), which is what a target is. */
+static SeqBlock
+block_of (const Bed *bed, real *state, guint from, guint n, gboolean learn)
+{
+  gsize row = (gsize) from * bed->n_lanes, n_tape = bed->layer->n_tape;
+  gboolean target = learn && bed->layer->klass->flags & SEQ_LAYER_LEARNS
+                    && bed->layer->n_out <= bed->in_stride;
+
+  return (SeqBlock){
+    .n_frames = n,
+    .n_lanes = bed->n_lanes,
+    .params = bed->params,
+    .state = state,
+    .state_stride = bed->layer->n_state,
+    .in = bed->in + row * bed->in_stride,
+    .in_stride = bed->in_stride,
+    .out = bed->out + row * bed->out_stride,
+    .out_stride = bed->out_stride,
+    .tape = bed->tape + row * n_tape,
+    .tape_stride = n_tape,
+    .target = target ? bed->in + row * bed->in_stride : NULL,
+    .target_stride = bed->in_stride,
+  };
+}
+
+static void
+run (const Bed *bed, real *state, guint from, guint n, gboolean learn)
+{
+  SeqBlock block = block_of (bed, state, from, n, learn);
+
+  bed->layer->klass->run (bed->layer, &block);
+}
+
+typedef void (*Check) (Bed *bed);
+
+static void
+for_all_configs (const char *kind, guint n_lanes, Check check)
+{
+  guint n = 0;
+
+  for (guint c = 0; c < G_N_ELEMENTS (configs); c++)
+    for (guint n_in = 1; n_in <= 3; n_in++) {
+      Bed bed;
+
+      if (!bed_init (&bed, kind, configs[c], n_in, n_lanes))
+        continue;
+      check (&bed);
+      bed_clear (&bed);
+      n++;
+    }
+  g_assert_cmpuint (n, >=, 3);
+}
+
+/* --- bits ------------------------------------------------------------------
+ */
+
+static void
+check_split (Bed *bed)
+{
+  gsize n_out = FRAMES * bed->n_lanes * bed->out_stride;
+  gsize n_state = bed->n_lanes * bed->layer->n_state;
+  g_autofree real *out = NULL, *state = NULL;
+
+  run (bed, bed->state, 0, FRAMES, TRUE);
+  out = g_memdup2 (bed->out, n_out * sizeof (real));
+  state = g_memdup2 (bed->state, n_state * sizeof (real));
+  memset (bed->out, 0, n_out * sizeof (real));
+  memcpy (bed->state, bed->state0, n_state * sizeof (real));
+  run (bed, bed->state, 0, 1, TRUE);
+  run (bed, bed->state, 1, 4, TRUE);
+  run (bed, bed->state, 5, FRAMES - 5, TRUE);
+  g_assert_cmpmem (bed->out, n_out * sizeof (real), out, n_out * sizeof (real));
+  g_assert_cmpmem (
+      bed->state, n_state * sizeof (real), state, n_state * sizeof (real));
+}
+
+/* run (a + b) = run (a), run (b), to the bit, state included. */
+static void
+test_split (gconstpointer kind)
+{
+  for_all_configs (kind, 2, check_split);
+}
+
+static void
+check_alone (Bed *bed)
+{
+  guint lanes = bed->n_lanes, n_out = bed->layer->n_out;
+  gsize rows = FRAMES;
+  g_autofree real *in =
+      g_memdup2 (bed->in, rows * lanes * bed->in_stride * sizeof (real));
+  g_autofree real *together = NULL;
+
+  run (bed, bed->state, 0, FRAMES, TRUE);
+  together =
+      g_memdup2 (bed->out, rows * lanes * bed->out_stride * sizeof (real));
+  bed->n_lanes = 1;
+  for (guint l = 0; l < lanes; l++) {
+    for (gsize t = 0; t < rows; t++)
+      memcpy (bed->in + t * bed->in_stride,
+          in + (t * lanes + l) * bed->in_stride,
+          bed->in_stride * sizeof (real));
+    memcpy (bed->state, bed->state0, bed->layer->n_state * sizeof (real));
+    run (bed, bed->state, 0, FRAMES, TRUE);
+    for (gsize t = 0; t < rows; t++)
+      g_assert_cmpmem (bed->out + t * bed->out_stride, n_out * sizeof (real),
+          together + (t * lanes + l) * bed->out_stride, n_out * sizeof (real));
+  }
+}
+
+/* A lane gives the bits that it would give alone. */
+static void
+test_alone (gconstpointer kind)
+{
+  for_all_configs (kind, 3, check_alone);
+}
+
+static void
+check_no_tape (Bed *bed)
+{
+  gsize n_out = FRAMES * bed->n_lanes * bed->out_stride;
+  SeqBlock block = block_of (bed, bed->state, 0, FRAMES, TRUE);
+  g_autofree real *out = NULL;
+
+  bed->layer->klass->run (bed->layer, &block);
+  out = g_memdup2 (bed->out, n_out * sizeof (real));
+  memcpy (bed->state, bed->state0,
+      bed->n_lanes * bed->layer->n_state * sizeof (real));
+  block.tape_stride = 0;
+  bed->layer->klass->run (bed->layer, &block);
+  g_assert_cmpmem (bed->out, n_out * sizeof (real), out, n_out * sizeof (real));
+}
+
+/* Whether the tape is kept makes no difference. */
+static void
+test_no_tape (gconstpointer kind)
+{
+  for_all_configs (kind, 2, check_no_tape);
+}
+
+/* An option that a kind does not have, or that is out of range, is refused
+ * with its name. */
+static void
+test_refuses (gconstpointer kind)
+{
+  const SeqLayerClass *klass = seq_layer_class (kind);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (seq_layer_new (
+      kind, g_variant_new_parsed ("{'colour': <1>}"), 1, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+  g_assert_nonnull (strstr (error->message, "colour"));
+  for (guint i = 0; klass->options[i]; i++) {
+    GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{sv}"));
+
+    g_clear_error (&error);
+    g_variant_builder_add (
+        &builder, "{sv}", klass->options[i], g_variant_new_double (-1e300));
+    g_assert_null (
+        seq_layer_new (kind, g_variant_builder_end (&builder), 1, &error));
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+    g_assert_nonnull (strstr (error->message, klass->options[i]));
+  }
+}
+
+/* --- gradients (double) ------------------------------------------------------
+ */
+
+#ifdef SEQ_DOUBLE
+
+/* Sum over all outputs of weight * out, and of weight * state at the end. */
+static double
+loss (const Bed *bed, const double *by_out, const double *by_state)
+{
+  gsize n_state = bed->n_lanes * bed->layer->n_state;
+  real *state = seq_alloc (n_state);
+  double sum = 0;
+
+  memcpy (state, bed->state0, n_state * sizeof (real));
+  run (bed, state, 0, FRAMES, FALSE);
+  for (gsize r = 0; r < FRAMES * bed->n_lanes; r++)
+    for (guint k = 0; k < bed->layer->n_out; k++)
+      sum +=
+          by_out[r * bed->out_stride + k] * bed->out[r * bed->out_stride + k];
+  for (gsize i = 0; i < n_state; i++)
+    sum += by_state[i] * state[i];
+  seq_free (state);
+  return sum;
+}
+
+/* The gradient by *x, and the error of `gradient` relative to scale. */
+static void
+compare (const Bed *bed, const double *by_out, const double *by_state,
+    double *x, double gradient, double scale, double *worst)
+{
+  double step = 1e-5, before = *x, up, down, slope;
+
+  *x = before + step;
+  up = loss (bed, by_out, by_state);
+  *x = before - step;
+  down = loss (bed, by_out, by_state);
+  *x = before;
+  slope = (up - down) / (2 * step);
+  *worst = MAX (*worst, fabs (slope - gradient) / MAX (fabs (slope), scale));
+}
+
+static void
+check_gradient (Bed *bed)
+{
+  const SeqLayer *layer = bed->layer;
+  gboolean learns = layer->klass->flags & SEQ_LAYER_LEARNS;
+  guint lanes = bed->n_lanes;
+  gsize rows = FRAMES * lanes, n_state = lanes * layer->n_state;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (9);
+  real *d_out = seq_alloc (rows * bed->out_stride);
+  real *d_in = seq_alloc (rows * bed->in_stride);
+  real *d_params = seq_alloc (layer->n_params);
+  real *d_state = seq_alloc (n_state), *by_state = seq_alloc (n_state);
+  real *scratch = seq_alloc (
+      layer->klass->n_scratch ? layer->klass->n_scratch (layer, FRAMES, lanes)
+                              : 1);
+  SeqBlock block = block_of (bed, bed->state, 0, FRAMES, FALSE);
+  SeqGrad grad = { .d_out = d_out,
+    .d_in = d_in,
+    .d_in_stride = bed->in_stride,
+    .d_params = d_params,
+    .d_state = d_state,
+    .learnt = bed->state,
+    .scratch = scratch };
+  double worst = 0;
+
+  /* a state that is no longer at its start, for nets */
+  if (!learns)
+    for (guint l = 0; l < lanes; l++)
+      for (gsize i = 0; i < layer->n_state; i++)
+        if (i % SEQ_TILE < 1)
+          bed->state0[l * layer->n_state + i] =
+              g_rand_double_range (rand, -.5, .5);
+  memcpy (bed->state, bed->state0, n_state * sizeof (real));
+  for (gsize r = 0; r < rows; r++)
+    for (guint k = 0; k < layer->n_out; k++)
+      d_out[r * bed->out_stride + k] = g_rand_double_range (rand, -1, 1);
+  if (!learns)
+    for (guint l = 0; l < lanes; l++)
+      for (gsize i = 0; i < layer->n_state; i += SEQ_TILE)
+        d_state[l * layer->n_state + i] = g_rand_double_range (rand, -1, 1);
+  memcpy (by_state, d_state, n_state * sizeof (real));
+
+  layer->klass->run (layer, &block);
+  block.state = bed->state0;
+  layer->klass->grad (layer, &block, &grad);
+
+  /* params; of those that move nothing, the gradient is zero */
+  for (guint i = 0; i < layer->n_tensors && !learns; i++) {
+    const SeqTensor *t = &layer->tensors[i];
+
+    if (g_str_has_suffix (t->name, "0")) /* h0, c0: begin the state */
+      continue;
+    for (guint n = 0; n < 40; n++) {
+      gsize at = seq_tensor_index (t,
+          (guint) g_rand_int_range (rand, 0, (gint) t->gates),
+          (guint) g_rand_int_range (rand, 0, (gint) t->rows),
+          (guint) g_rand_int_range (rand, 0, (gint) t->cols));
+
+      compare (
+          bed, d_out, by_state, &bed->params[at], d_params[at], 0.1, &worst);
+    }
+  }
+  for (gsize r = 0; r < rows; r++)
+    for (guint k = 0; k < layer->n_in; k++)
+      compare (bed, d_out, by_state, &bed->in[r * bed->in_stride + k],
+          d_in[r * bed->in_stride + k], 0.1, &worst);
+  for (gsize i = 0; i < n_state && !learns; i += SEQ_TILE)
+    compare (bed, d_out, by_state, &bed->state0[i], d_state[i], 0.1, &worst);
+  /* the padding of params has no gradient: it stays zero for ever */
+  for (guint i = 0; i < layer->n_tensors; i++) {
+    const SeqTensor *t = &layer->tensors[i];
+
+    for (guint row = t->rows; row < SEQ_PAD (t->rows); row++)
+      for (guint col = 0; col < t->cols; col++)
+        for (guint gate = 0; gate < t->gates; gate++)
+          g_assert_cmpfloat (
+              d_params[seq_tensor_index (t, gate, row, col)], ==, 0);
+  }
+  g_test_message ("%s, %u inputs, %u outputs: relative error %.1e",
+      layer->klass->name, layer->n_in, layer->n_out, worst);
+  g_assert_cmpfloat (worst, <=, 1e-6);
+
+  for (guint i = 0; i < 6; i++)
+    seq_free (
+        ((real *[]){ d_out, d_in, d_params, d_state, by_state, scratch })[i]);
+}
+
+/* grad() against central differences: relative error at most 1e-6. */
+static void
+test_gradient (gconstpointer kind)
+{
+  if (!(seq_layer_class (kind)->flags & SEQ_LAYER_TRAINS)) {
+    g_test_skip ("learns in its state, not by gradient");
+    return;
+  }
+  for_all_configs (kind, 2, check_gradient);
+}
+
+#endif
+
+/* --- cells against the textbook ---------------------------------------------
+ */
+
+/* Float against double: what rounding leaves after a thousand frames. */
+#ifdef SEQ_DOUBLE
+#define BOUND 1e-13
+#else
+#define BOUND 2e-6
+#endif
+
+typedef struct {
+  const char *name, *kind, *config;
+  guint n_in, hidden_size, gates;
+} CellCase;
+
+static const CellCase cells[] = {
+  { "rnn-tanh", "rnn", "{'hidden_size': <20>}", 1, 20, 1 },
+  { "rnn-relu", "rnn", "{'hidden_size': <9>, 'nonlinearity': <'relu'>}", 3, 9,
+      1 },
+  { "lstm-1", "lstm", "{'hidden_size': <1>}", 1, 1, 4 },
+  { "lstm-20", "lstm", "{'hidden_size': <20>}", 1, 20, 4 },
+  { "lstm-64", "lstm", "{'hidden_size': <64>}", 2, 64, 4 },
+  { "gru-after", "gru", "{'hidden_size': <20>}", 2, 20, 3 },
+  { "gru-before", "gru", "{'hidden_size': <33>, 'reset_after': <0>}", 1, 33,
+      3 },
+};
+
+/* Weights uniform in +-1/sqrt (H), as PyTorch starts them. */
+static double *
+random_values (GRand *rand, gsize n, double bound)
+{
+  double *values = g_new (double, n);
+
+  for (gsize i = 0; i < n; i++)
+    values[i] = (float) g_rand_double_range (rand, -bound, bound);
+  return values;
+}
+
+static void
+bind (const SeqLayer *layer, const char *name, guint first_gate,
+    const double *values, real *params)
+{
+  for (guint i = 0; i < layer->n_tensors; i++) {
+    const SeqTensor *t = &layer->tensors[i];
+
+    if (!g_str_equal (t->name, name))
+      continue;
+    for (guint gate = 0; gate < t->gates; gate++)
+      for (guint row = 0; row < t->rows; row++)
+        for (guint col = 0; col < t->cols; col++)
+          params[seq_tensor_index (t, gate, row, col)] = (real)
+              values[((gsize) (first_gate + gate) * t->rows + row) * t->cols
+                     + col];
+  }
+}
+
+static void
+test_cell (gconstpointer data)
+{
+  const CellCase *c = data;
+  guint n = c->hidden_size, frames = 1000;
+  double bound = 1 / sqrt (n), worst = 0;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (n);
+  g_autofree double *w_ih = random_values (rand, c->gates * n * c->n_in, bound);
+  g_autofree double *w_hh = random_values (rand, c->gates * n * n, bound);
+  g_autofree double *b = random_values (rand, c->gates * n, bound);
+  g_autofree double *b_hn = random_values (rand, n, bound);
+  g_autofree double *b_hh = g_new0 (double, c->gates *n);
+  g_autofree double *h = g_new0 (double, n), *cell_state = g_new0 (double, n);
+  RefCell cell = { c->n_in, n, w_ih, w_hh, b, b_hh };
+  g_autoptr (SeqLayer) layer =
+      seq_layer_new (c->kind, g_variant_new_parsed (c->config), c->n_in, NULL);
+  real *params = seq_alloc (layer->n_params);
+  real *state = seq_alloc (layer->n_state), *in = seq_alloc (SEQ_PAD (c->n_in));
+  real *out = seq_alloc (SEQ_PAD (n)), *tape = seq_alloc (layer->n_tape);
+
+  bind (layer, "weight_ih", 0, w_ih, params);
+  bind (layer, "weight_hh", 0, w_hh, params);
+  bind (layer, "bias", 0, b, params);
+  bind (layer, "bias_hn", 0, b_hn, params);
+  if (g_str_equal (c->kind, "gru"))
+    memcpy (b_hh + 2 * n, b_hn, n * sizeof (double));
+  for (guint t = 0; t < frames; t++) {
+    double x[3];
+    SeqBlock block = { .n_frames = 1,
+      .n_lanes = 1,
+      .params = params,
+      .state = state,
+      .state_stride = layer->n_state,
+      .in = in,
+      .in_stride = SEQ_PAD (c->n_in),
+      .out = out,
+      .out_stride = SEQ_PAD (n),
+      .tape = tape };
+
+    for (guint k = 0; k < c->n_in; k++)
+      in[k] = (real) (x[k] = (float) g_rand_double_range (rand, -2, 2));
+    layer->klass->run (layer, &block);
+    if (g_str_equal (c->kind, "lstm"))
+      ref_lstm (&cell, x, h, cell_state);
+    else if (g_str_equal (c->kind, "gru"))
+      ref_gru (&cell, strcmp (c->name, "gru-before") != 0, x, h);
+    else
+      ref_rnn (&cell, g_str_equal (c->name, "rnn-relu"), x, h);
+    for (guint u = 0; u < n; u++)
+      worst = MAX (worst, fabs (out[u] - h[u]));
+  }
+  g_test_message ("%s: largest error %.1e", c->name, worst);
+  g_assert_cmpfloat (worst, <=, BOUND);
+  for (guint i = 0; i < 5; i++)
+    seq_free (((real *[]){ params, state, in, out, tape })[i]);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct {
+    const char *name;
+    GTestDataFunc func;
+  } tests[] = {
+    { "split", test_split },
+    { "alone", test_alone },
+    { "no-tape", test_no_tape },
+    { "refuses", test_refuses },
+#ifdef SEQ_DOUBLE
+    { "gradient", test_gradient },
+#endif
+  };
+  const char *const *kinds = seq_layer_kinds ();
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    for (guint k = 0; kinds[k]; k++) {
+      g_autofree char *path =
+          g_strdup_printf ("/layers/%s/%s", tests[i].name, kinds[k]);
+
+      g_test_add_data_func (path, kinds[k], tests[i].func);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (cells); i++) {
+    g_autofree char *path = g_strdup_printf ("/layers/cell/%s", cells[i].name);
+
+    g_test_add_data_func (path, &cells[i], test_cell);
+  }
+  return g_test_run ();
+}
