@@ -401,6 +401,49 @@ seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
   return TRUE;
 }
 
+static double
+scale_of (const Channel *c)
+{
+  /* never below what a double can tell apart at that mean */
+  return MAX (sqrt (c->variance), fabs (c->mean) * 1e-12 + 1e-30);
+}
+
+/* How a channel is scaled at this moment: u = (x - shift) * scale. */
+static void
+in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
+{
+  const Channel *c = &stream->channels[channel];
+  guint i = channel % stream->n_signal;
+
+  if (stream->running) {
+    *shift = c->mean;
+    *scale = c->n_seen < 2 ? 1 : 1 / scale_of (c);
+  } else {
+    *shift = stream->model->in_shift[i];
+    *scale = stream->model->in_scale[i];
+  }
+}
+
+SeqModel *
+seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
+{
+  SeqModel *model = seq_model_with_learnt (stream->model,
+      stream->learners ? stream->learners[lane]->params : stream->model->params,
+      lane_state (stream, lane), error);
+
+  /* the copy is ours alone so far */
+  for (guint k = 0; model && stream->running && k < stream->n_signal; k++) {
+    double shift, scale;
+
+    in_scale (stream, lane * stream->n_signal + k, &shift, &scale);
+    model->in_shift[k] = model->out_shift[k] = shift;
+    model->in_scale[k] = scale;
+    model->out_scale[k] = 1 / scale;
+    model->normalised = TRUE;
+  }
+  return model;
+}
+
 /* --- samples ---------------------------------------------------------------
  */
 
@@ -473,13 +516,6 @@ copy_sample (const SeqSignal *to, guint to_channel, const SeqSignal *from,
 /* --- scaling ---------------------------------------------------------------
  */
 
-static double
-scale_of (const Channel *c)
-{
-  /* never below what a double can tell apart at that mean */
-  return MAX (sqrt (c->variance), fabs (c->mean) * 1e-12 + 1e-30);
-}
-
 static void
 learn_scale (Channel *c, double x)
 {
@@ -502,22 +538,6 @@ learn_scale (Channel *c, double x)
   deviation = x - c->mean;
   c->mean += rate * deviation;
   c->variance += rate * ((1 - rate) * deviation * deviation - c->variance);
-}
-
-/* How a channel is scaled at this moment: u = (x - shift) * scale. */
-static void
-in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
-{
-  const Channel *c = &stream->channels[channel];
-  guint i = channel % stream->n_signal;
-
-  if (stream->running) {
-    *shift = c->mean;
-    *scale = c->n_seen < 2 ? 1 : 1 / scale_of (c);
-  } else {
-    *shift = stream->model->in_shift[i];
-    *scale = stream->model->in_scale[i];
-  }
 }
 
 /* --- processing --------------------------------------------------------------

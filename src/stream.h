@@ -117,6 +117,11 @@ typedef struct {
 void seq_stream_stats (
     SeqStream *stream, gboolean restart, SeqStreamStats *stats);
 
+/* The model as lane `lane` has learnt it so far, with the normalisation that
+ * the lane's channels have arrived at. Control thread, while nobody streams. */
+SeqModel *seq_stream_learnt_model (
+    SeqStream *stream, guint lane, GError **error);
+
 /* --- everything learnt and carried, as bytes ---------------------------- */
 
 /* Size of the copy below, bytes. */
