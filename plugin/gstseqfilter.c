@@ -25,7 +25,8 @@
  * #GstSeqFilter:emit names groups of channels, in the order input, prediction,
  * residual, score. One group is written in place. `input` alone touches
  * nothing: the element listens, for messages, stats and state. Several groups
- * make a stream of that many times the channels, unpositioned if more than two.
+ * make a stream of that many times the channels, unpositioned if more than two,
+ * in buffers of its own that the base class allocates.
  *
  * ## What is remembered, and how long
  *
@@ -40,6 +41,7 @@
  * | timestamps off by more than 40 ms and 1.5 frames, either way: a hole, a
  * buffer dropped upstream or outside the segment, a loop | starts anew | kept |
  * | smaller gaps and overlaps (jitter) | kept | kept |
+ * | playback in reverse: each buffer is a jump | starts anew | kept |
  * | flush, and so a flushing seek | starts anew | kept |
  * | new rate, format or layout | starts anew | kept |
  * | new number of channels | starts anew | starts anew, if the model's shape

@@ -15,7 +15,7 @@ const Setting settings[6] = {
   { "model=markov states=16", "markov" },
   { "model=rnn hidden-size=8", "rnn" },
   { "model=lstm hidden-size=8", "lstm" },
-  { "model=gru hidden-size=8", "gru" },
+  { "model=gru hidden-size=8 layers=2 window=32", "gru" },
 };
 
 static void
@@ -213,6 +213,7 @@ reference_new (const Setting *setting, const Kind *kind)
   gboolean net = strstr ("rnn lstm gru", setting->model) != NULL;
   SeqStreamConfig config = { net ? SEQ_LEARN_BOTH : SEQ_LEARN_GRADIENT, 3e-3,
     64, 1, SEQ_CHANNELS_AUTO }; /* learn=auto */
+  guint layers = 1, n_signal = 1;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -223,13 +224,17 @@ reference_new (const Setting *setting, const Kind *kind)
     for (guint j = 0; j < G_N_ELEMENTS (names); j++)
       if (g_str_has_prefix (words[i], names[j][0]))
         g_variant_dict_insert (&dict, names[j][1], "u", (guint) atoi (value));
+    if (g_str_has_prefix (words[i], "layers"))
+      layers = (guint) atoi (value);
+    if (g_str_equal (words[i], "channel-mode=joint"))
+      n_signal = (guint) kind->channels;
     if (g_str_has_prefix (words[i], "window"))
       config.window = (guint) atoi (value);
     if (g_str_has_prefix (words[i], "learning-rate"))
       config.learning_rate = g_ascii_strtod (value, NULL);
   }
-  model = seq_model_new_untrained (
-      setting->model, g_variant_dict_end (&dict), 1, 1, net, TRUE, 0, &error);
+  model = seq_model_new_untrained (setting->model, g_variant_dict_end (&dict),
+      n_signal, layers, net, TRUE, 0, &error);
   g_assert_no_error (error);
   stream = seq_stream_new (model, (guint) kind->channels, &config, &error);
   g_assert_no_error (error);

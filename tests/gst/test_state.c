@@ -130,7 +130,7 @@ GST_START_TEST (state_then_properties)
   h = gst_harness_new ("seqfilter");
   element = filter_element (h);
   g_object_set (element, "state", state, NULL);
-  g_object_set (element, "horizon", 1, "window", 64, NULL);
+  g_object_set (element, "horizon", 1, "learning-rate", 3e-3, NULL);
   gst_util_set_object_arg (G_OBJECT (element), "learn", "off");
   set_caps (h, &f32_mono);
   got = second_half (h);
@@ -431,8 +431,8 @@ GST_START_TEST (another_model)
   g_bytes_unref (pull (h));
   g_object_freeze_notify (G_OBJECT (element));
   /* what the first had set must not reach the second */
-  g_object_set (
-      element, "order", 0, "states", 0, "history", 0, "hidden-size", 20, NULL);
+  g_object_set (element, "order", 0, "states", 0, "history", 0, "hidden-size",
+      20, "layers", 1, "window", 64, NULL);
   for (guint k = 0; words[k]; k += 2)
     gst_util_set_object_arg (G_OBJECT (element), words[k], words[k + 1]);
   g_object_thaw_notify (G_OBJECT (element));
