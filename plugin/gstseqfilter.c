@@ -1129,7 +1129,7 @@ submit_input_buffer (
   return ret;
 }
 
-/* Where each channel's first sample lies. FALSE if a plane sticks out. */
+/* Where each channel's first sample lies. FALSE if the planes don't fit. */
 static gboolean
 locate (const GstAudioInfo *info, GstBuffer *buffer, const GstMapInfo *map,
     gpointer *channel, gsize *n_frames)
@@ -1147,6 +1147,8 @@ locate (const GstAudioInfo *info, GstBuffer *buffer, const GstMapInfo *map,
   }
   meta = gst_buffer_get_audio_meta (buffer);
   *n_frames = meta ? meta->samples : map->size / bpf;
+  if (*n_frames > map->size / bpf)
+    return FALSE;
   for (guint c = 0; c < n; c++) {
     gsize at = meta ? meta->offsets[c] : c * *n_frames * bps;
 
@@ -1342,7 +1344,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   g_list_free (work.messages);
   if (!located) {
     GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("a plane of a non-interleaved buffer reaches past its end"),
+        ("the planes of a non-interleaved buffer reach past its end"),
         ("%" G_GSIZE_FORMAT " frames in %" G_GSIZE_FORMAT " bytes", n_frames,
             gst_buffer_get_size (inbuf)));
     return GST_FLOW_ERROR;

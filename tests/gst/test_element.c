@@ -110,15 +110,23 @@ GST_START_TEST (planes)
 }
 GST_END_TEST
 
-/* A meta that points outside the buffer is an error and no crash. */
-GST_START_TEST (plane_outside)
+/* A meta that points outside the buffer, or says more frames than there is
+ * room for, is an error and no crash; in place and in groups. */
+GST_START_TEST (planes_that_do_not_fit)
 {
   const Kind kind = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_NON_INTERLEAVED,
     8000, 2 };
-  GstHarness *h = filter_new ("model=ar", &kind);
+  GstHarness *h = filter_new (
+      __i__ / 2 ? "model=ar emit=input+prediction" : "model=ar", &kind);
   GstBuffer *buffer = buffer_new (&kind, 0, 100);
+  GstAudioMeta *meta = gst_buffer_get_audio_meta (buffer);
 
-  gst_buffer_get_audio_meta (buffer)->offsets[1] = 404;
+  if (__i__ % 2) {
+    meta->offsets[1] = 0;
+    meta->samples = 200;
+  } else {
+    meta->offsets[1] = 404;
+  }
   fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_ERROR);
   gst_harness_teardown (h);
 }
@@ -681,7 +689,7 @@ element_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_loop_test (tc, formats_and_layouts, 0, G_N_ELEMENTS (kinds));
   tcase_add_test (tc, planes);
-  tcase_add_test (tc, plane_outside);
+  tcase_add_loop_test (tc, planes_that_do_not_fit, 0, 4);
   tcase_add_loop_test (tc, any_cut, 0, n);
   tcase_add_loop_test (tc, channels_alone, 0, n);
   tcase_add_loop_test (tc, channels_joint, 0, n);
