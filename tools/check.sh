@@ -20,6 +20,8 @@ step "build in build-sanitize/, with AddressSanitizer and UBSan"
 build build-sanitize -Dwerror=true -Db_sanitize=address,undefined \
   -Db_lundef=false -Dbuildtype=debugoptimized
 step "test under the sanitizers"
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 meson test -C build-sanitize --no-rebuild --print-errorlogs --suite main \
   --no-suite slow || exit 1
 step "all passed"
