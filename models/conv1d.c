@@ -1,0 +1,199 @@
+/* conv1d.c: causal convolution along time (WaveNet: van den Oord et al. 2016).
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   y[t] = b + sum over k of W_k x[t - (kernel_size - 1 - k) dilation]
+ *
+ * so that the last kernel column meets the newest frame; before the start all
+ * is zero. With groups, output group g sees input group g alone.
+ *
+ * weight is [n_out][kernel_size, n_in / groups]. State: the place of the newest
+ * frame, then a ring of the frames that the kernel reaches, [n_ring][stride].
+ * The gradient by the state before the block is not formed: d_state is zeroed.
+ */
+#include "src/simd/product.h"
+
+typedef struct {
+  SeqLayer base;
+  guint kernel_size, dilation, groups, n_ring;
+  gsize stride; /* of a frame in the ring */
+} Conv1d;
+
+enum { WEIGHT, BIAS };
+
+static const char *const options[] = { "out_channels", "kernel_size",
+  "dilation", "groups", NULL };
+
+static gboolean
+init (SeqLayer *layer, GVariant *config, GError **error)
+{
+  Conv1d *self = (Conv1d *) layer;
+  guint64 reach;
+
+  if (!seq_config_uint (
+          layer, config, "out_channels", 1, 4096, 1, &layer->n_out, error)
+      || !seq_config_uint (
+          layer, config, "kernel_size", 1, 4096, 1, &self->kernel_size, error)
+      || !seq_config_uint (
+          layer, config, "dilation", 1, 1 << 16, 1, &self->dilation, error)
+      || !seq_config_uint (
+          layer, config, "groups", 1, 4096, 1, &self->groups, error))
+    return FALSE;
+  reach = (guint64) (self->kernel_size - 1) * self->dilation + 1;
+  if (layer->n_in % self->groups || layer->n_out % self->groups
+      || reach * SEQ_PAD (layer->n_in) > 1 << 26
+      || (guint64) self->kernel_size * layer->n_in > 1 << 20) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "conv1d: groups %u do not divide %u inputs and %u outputs, or a "
+        "kernel_size of %u with dilation %u reaches too far",
+        self->groups, layer->n_in, layer->n_out, self->kernel_size,
+        self->dilation);
+    return FALSE;
+  }
+  self->n_ring = (guint) reach;
+  self->stride = SEQ_PAD (layer->n_in);
+  seq_layer_add_tensor (layer, "weight", 1, layer->n_out,
+      self->kernel_size * (layer->n_in / self->groups));
+  seq_layer_add_tensor (layer, "bias", 1, layer->n_out, 1);
+  layer->n_state = SEQ_TILE + self->n_ring * self->stride;
+  return TRUE;
+}
+
+static void
+seed (const SeqLayer *layer, GRand *rand, real *params)
+{
+  seq_seed_uniform (
+      layer, rand, 1 / sqrt (layer->tensors[WEIGHT].cols), params);
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Conv1d *self = (const Conv1d *) layer;
+  const SeqTensor *weight = &layer->tensors[WEIGHT];
+  guint n_group_in = layer->n_in / self->groups;
+  guint n_group_out = layer->n_out / self->groups;
+
+  for (guint lane = 0; lane < block->n_lanes; lane++) {
+    const real *params = block->params + lane * block->params_stride;
+    real *state = block->state + lane * block->state_stride;
+    real *ring = state + SEQ_TILE;
+
+    for (guint t = 0; t < block->n_frames; t++) {
+      gsize row = (gsize) t * block->n_lanes + lane;
+      real *out = block->out + row * block->out_stride;
+      guint newest = (guint) state[0];
+
+      newest = newest + 1 == self->n_ring ? 0 : newest + 1;
+      state[0] = newest;
+      memcpy (ring + newest * self->stride, block->in + row * block->in_stride,
+          layer->n_in * sizeof (real));
+      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
+        vec a[1] = { vec_load (params + strip_at (&layer->tensors[BIAS], s)) };
+
+        for (guint k = 0; k < self->kernel_size; k++) {
+          guint age = (self->kernel_size - 1 - k) * self->dilation;
+          guint at = newest >= age ? newest - age : newest + self->n_ring - age;
+          const real *w =
+              params + strip_at (weight, s) + (gsize) k * n_group_in * SEQ_TILE;
+
+          if (self->groups == 1) {
+            strip_product (a, 1, w, SEQ_TILE, SEQ_TILE,
+                ring + at * self->stride, n_group_in);
+          } else {
+            for (guint i = 0; i < SEQ_VEC; i++) {
+              guint o = s * SEQ_VEC + i;
+              const real *x =
+                  ring + at * self->stride + o / n_group_out * n_group_in;
+
+              for (guint j = 0; o < layer->n_out && j < n_group_in; j++)
+                a[0][i] += w[j * SEQ_TILE + i] * x[j];
+            }
+          }
+        }
+        vec_store (out + s * SEQ_VEC, a[0]);
+      }
+    }
+  }
+}
+
+/* Frame t of the block, or of the ring as it was before the block. */
+static const real *
+frame_at (const Conv1d *self, const SeqBlock *block, guint lane, gint t)
+{
+  const real *state = block->state + lane * block->state_stride;
+  gint place;
+
+  if (t >= 0)
+    return block->in + ((gsize) t * block->n_lanes + lane) * block->in_stride;
+  place = (gint) state[0] + 1 + t;
+  if (place < 0)
+    place += (gint) self->n_ring;
+  return state + SEQ_TILE + (gsize) place * self->stride;
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  const Conv1d *self = (const Conv1d *) layer;
+  const SeqTensor *weight = &layer->tensors[WEIGHT];
+  const SeqTensor *bias = &layer->tensors[BIAS];
+  guint n_group_in = layer->n_in / self->groups;
+  guint n_group_out = layer->n_out / self->groups;
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes;
+
+  if (g->d_in)
+    memset (g->d_in, 0, n_rows * g->d_in_stride * sizeof (real));
+  for (gsize row = 0; row < n_rows; row++) {
+    guint lane = (guint) (row % block->n_lanes);
+    gint t = (gint) (row / block->n_lanes);
+    const real *params = block->params + lane * block->params_stride;
+    const real *d = g->d_out + row * block->out_stride;
+
+    for (guint o = 0; o < layer->n_out; o++) {
+      guint first = o / n_group_out * n_group_in;
+
+      g->d_params[seq_tensor_index (bias, 0, o, 0)] += d[o];
+      for (guint k = 0; k < self->kernel_size; k++) {
+        gint from = t - (gint) ((self->kernel_size - 1 - k) * self->dilation);
+        const real *x = frame_at (self, block, lane, from) + first;
+        real *d_x =
+            g->d_in && from >= 0
+                ? g->d_in
+                      + ((gsize) from * block->n_lanes + lane) * g->d_in_stride
+                      + first
+                : NULL;
+
+        for (guint j = 0; j < n_group_in; j++) {
+          gsize at = seq_tensor_index (weight, 0, o, k * n_group_in + j);
+
+          g->d_params[at] += d[o] * x[j];
+          if (d_x)
+            d_x[j] += d[o] * params[at];
+        }
+      }
+    }
+  }
+  for (guint lane = 0; lane < block->n_lanes; lane++)
+    memset (g->d_state + lane * block->state_stride, 0,
+        layer->n_state * sizeof (real));
+}
+
+static gboolean
+check_state (const SeqLayer *layer, const real *state)
+{
+  const Conv1d *self = (const Conv1d *) layer;
+
+  return state[0] >= 0 && state[0] < self->n_ring;
+}
+
+const SeqLayerClass SEQ_CLASS (conv1d) = {
+  .name = "conv1d",
+  .instance_size = sizeof (Conv1d),
+  .flags = SEQ_LAYER_TRAINS,
+  .options = options,
+  .init = init,
+  .seed = seed,
+  .run = run,
+  .grad = grad,
+  .check_state = check_state,
+};
