@@ -36,8 +36,8 @@ const char *const *seq_model_formats (void);
  * weights) or "rtneural" (layers that RTNeural knows). By way of a temporary
  * file in the same folder, synced and renamed: no half-written file is ever
  * seen. Errors: G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED. */
-gboolean seq_model_save (SeqModel *model, const char *path, const char *format,
-    GError **error);
+gboolean seq_model_save (
+    SeqModel *model, const char *path, const char *format, GError **error);
 
 /* Writes bytes in that way. */
 gboolean seq_save_bytes (const char *path, GBytes *bytes, GError **error);

@@ -57,4 +57,8 @@ SeqBuilder *seq_reader_builder (guint n_in, gsize size);
 SeqModel *seq_reader_finish (
     SeqBuilder *builder, const char *format, GVariant *hints, GError **error);
 
+/* Writers: a whole file. */
+GBytes *seq_write_safetensors (const SeqModel *model);
+GBytes *seq_write_rtneural (const SeqModel *model, GError **error);
+
 G_END_DECLS
