@@ -1,0 +1,303 @@
+/* recording.c: a recording in memory, and what can be wrong with one.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The delay between dry and wet: where their cross-correlation, divided by
+ * the power spectrum of dry (so that what a guitar's own tone correlates over
+ * many frames becomes a peak), first comes near its greatest size. The first,
+ * not the greatest: what a filter smears comes later than the signal itself.
+ */
+#include "src/train/recording.h"
+#include "src/layer.h"
+
+#include <complex.h>
+#include <math.h>
+#include <string.h>
+
+SeqRecording *
+seq_recording_new (const char *name, double rate, guint n_channels,
+    gsize n_frames, float *samples)
+{
+  SeqRecording *recording = g_new0 (SeqRecording, 1);
+
+  recording->name = g_strdup (name);
+  recording->rate = rate;
+  recording->n_channels = n_channels;
+  recording->n_frames = n_frames;
+  recording->samples = samples;
+  return recording;
+}
+
+void
+seq_recording_free (SeqRecording *recording)
+{
+  if (!recording)
+    return;
+  g_free (recording->name);
+  g_free (recording->samples);
+  g_free (recording);
+}
+
+gboolean
+seq_recording_pick (SeqRecording *recording, guint channel, GError **error)
+{
+  if (channel >= recording->n_channels) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "%s: there is no channel %u, only 0 to %u", recording->name, channel,
+        recording->n_channels - 1);
+    return FALSE;
+  }
+  for (gsize t = 0; t < recording->n_frames; t++)
+    recording->samples[t] =
+        recording->samples[t * recording->n_channels + channel];
+  recording->n_channels = 1;
+  return TRUE;
+}
+
+gboolean
+seq_recording_is_mono (const SeqRecording *recording)
+{
+  const float *x = recording->samples;
+
+  for (gsize t = 0; t < recording->n_frames; t++, x += recording->n_channels)
+    for (guint c = 1; c < recording->n_channels; c++)
+      if (x[c] != x[0])
+        return FALSE;
+  return TRUE;
+}
+
+static void note (GPtrArray *notes, const char *format, ...)
+    G_GNUC_PRINTF (2, 3);
+
+static void
+note (GPtrArray *notes, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_ptr_array_add (notes, g_strdup_vprintf (format, args));
+  va_end (args);
+}
+
+/* "channel 1 of " where there are several. */
+static const char *
+of_channel (const SeqRecording *recording, guint c, char *text, gsize size)
+{
+  text[0] = '\0';
+  if (recording->n_channels > 1)
+    g_snprintf (text, size, "channel %u ", c);
+  return text;
+}
+
+/* Frames that lie in runs of three or more at the greatest magnitude: a peak
+ * that was only normalised touches it once. */
+static gsize
+clipped_frames (const float *x, gsize n, guint step, float peak)
+{
+  gsize clipped = 0, run = 0;
+
+  for (gsize t = 0; t <= n; t++) {
+    if (t < n && fabsf (x[t * step]) >= 0.9999f * peak) {
+      run++;
+    } else {
+      if (run >= 3)
+        clipped += run;
+      run = 0;
+    }
+  }
+  return clipped;
+}
+
+gboolean
+seq_recording_check (const SeqRecording *recording, gsize short_frames,
+    gboolean audio, GPtrArray *notes, GError **error)
+{
+  gsize n = recording->n_frames;
+  guint step = recording->n_channels;
+  const char *name = recording->name;
+  char which[32];
+
+  if (n == 0) {
+    g_set_error (
+        error, SEQ_ERROR, SEQ_ERROR_SHAPE, "%s: holds no samples", name);
+    return FALSE;
+  }
+  for (gsize i = 0; i < n * step; i++)
+    if (!isfinite (recording->samples[i])) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+          "%s: sample %" G_GSIZE_FORMAT
+          " is %g where finite numbers are needed",
+          name, i / step, recording->samples[i]);
+      return FALSE;
+    }
+
+  for (guint c = 0; c < step; c++) {
+    const float *x = recording->samples + c;
+    double mean = 0, power = 0, rms;
+    float peak = 0;
+    gsize clipped;
+
+    for (gsize t = 0; t < n; t++) {
+      mean += x[t * step];
+      peak = MAX (peak, fabsf (x[t * step]));
+    }
+    mean /= (double) n;
+    for (gsize t = 0; t < n; t++)
+      power += (x[t * step] - mean) * (x[t * step] - mean);
+    rms = sqrt (power / (double) n);
+    of_channel (recording, c, which, sizeof which);
+    if (rms <= 1e-6 * MAX (1, fabs (mean)) || (audio && rms < 3e-6)) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+          "%s: %sis %s (RMS %.1g about its mean of %.3g): there is nothing to "
+          "learn from",
+          name, which, fabs (mean) > 1e-6 ? "constant" : "silence", rms, mean);
+      return FALSE;
+    }
+    if (!audio)
+      continue;
+    clipped = clipped_frames (x, n, step, peak);
+    if (clipped > 2 && (double) clipped > 1e-5 * (double) n)
+      note (notes,
+          "%s: %slooks clipped: %" G_GSIZE_FORMAT
+          " samples lie flat at its peak of %.3f; a model learns the clipping "
+          "too",
+          name, which, clipped, peak);
+    if (fabs (mean) > 0.01 && fabs (mean) > 0.05 * rms)
+      note (notes, "%s: %shas an offset (DC) of %.3f at an RMS of %.3f", name,
+          which, mean, rms);
+    if (rms < 1e-3)
+      note (notes, "%s: %sis very quiet: RMS %.1f dB below full scale", name,
+          which, -20 * log10 (rms));
+  }
+  if (n < short_frames && recording->rate > 0)
+    note (notes,
+        "%s: is short, %.1f s: expect a model that knows only what is in it",
+        name, (double) n / recording->rate);
+  else if (n < short_frames)
+    note (notes,
+        "%s: is short, %" G_GSIZE_FORMAT " samples: expect a model that knows "
+        "only what is in it",
+        name, n);
+  return TRUE;
+}
+
+/* In place, n a power of two; sign -1 forward, 1 back without the 1/n. */
+static void
+fft (double complex *x, gsize n, double sign)
+{
+  for (gsize i = 1, j = 0; i < n; i++) {
+    gsize bit = n >> 1;
+
+    for (; j & bit; bit >>= 1)
+      j ^= bit;
+    j ^= bit;
+    if (i < j) {
+      double complex swap = x[i];
+
+      x[i] = x[j];
+      x[j] = swap;
+    }
+  }
+  for (gsize half = 1; half < n; half *= 2) {
+    double complex turn = cexp (sign * I * G_PI / (double) half);
+    double complex w = 1;
+
+    for (gsize k = 0; k < half; k++, w *= turn)
+      for (gsize i = k; i < n; i += 2 * half) {
+        double complex odd = x[i + half] * w;
+
+        x[i + half] = x[i] - odd;
+        x[i] += odd;
+      }
+  }
+}
+
+static double complex *
+spectrum (const SeqRecording *recording, gsize n_frames, gsize n)
+{
+  double complex *x = g_new0 (double complex, n);
+
+  for (gsize t = 0; t < n_frames; t++)
+    x[t] = recording->samples[t * recording->n_channels];
+  fft (x, n, -1);
+  return x;
+}
+
+/* Normalised correlation of dry with wet, moved back by delay. */
+static double
+correlation (const SeqRecording *dry, const SeqRecording *wet, gint64 delay)
+{
+  gsize from_dry = delay < 0 ? (gsize) -delay : 0;
+  gsize from_wet = delay > 0 ? (gsize) delay : 0;
+  double xy = 0, xx = 0, yy = 0;
+
+  for (gsize t = 0;
+       t + from_dry < dry->n_frames && t + from_wet < wet->n_frames; t++) {
+    double x = dry->samples[(t + from_dry) * dry->n_channels];
+    double y = wet->samples[(t + from_wet) * wet->n_channels];
+
+    xy += x * y;
+    xx += x * x;
+    yy += y * y;
+  }
+  return xx > 0 && yy > 0 ? xy / sqrt (xx * yy) : 0;
+}
+
+SeqAlignment
+seq_recording_align (
+    const SeqRecording *dry, const SeqRecording *wet, gsize max_delay)
+{
+  /* 2^20 frames are 22 s at 48 kHz: enough for a sharp peak */
+  gsize used = MIN (MIN (dry->n_frames, wet->n_frames), 1 << 20), n = 2;
+  g_autofree double complex *x = NULL, *y = NULL;
+  double floor = 0, best = 0;
+  gsize reach;
+  gint64 peak = 0, delay;
+  SeqAlignment found = { 0 };
+
+  while (n < 2 * used)
+    n *= 2;
+  reach = MIN (max_delay, n / 2 - 1);
+  x = spectrum (dry, used, n);
+  y = spectrum (wet, used, n);
+  for (gsize k = 0; k < n; k++)
+    floor += creal (x[k] * conj (x[k])) / (double) n;
+  floor *= 1e-2; /* bands that dry hardly holds say nothing */
+  for (gsize k = 0; k < n; k++)
+    y[k] = y[k] * conj (x[k]) / (creal (x[k] * conj (x[k])) + floor);
+  fft (y, n, 1);
+
+#define AT(d) creal (y[(d) < 0 ? n - (gsize) - (d) : (gsize) (d)])
+  for (gint64 d = -(gint64) reach; d <= (gint64) reach; d++)
+    if (fabs (AT (d)) > best) {
+      best = fabs (AT (d));
+      peak = d;
+    }
+  for (delay = peak - 32; delay < peak; delay++)
+    if (delay >= -(gint64) reach && fabs (AT (delay)) > 0.5 * best)
+      break;
+  found.delay = delay;
+  found.flipped = AT (peak) < 0;
+#undef AT
+  found.correlation = fabs (correlation (dry, wet, peak));
+  return found;
+}
+
+static void
+drop (SeqRecording *recording, gsize n_frames)
+{
+  n_frames = MIN (n_frames, recording->n_frames);
+  recording->n_frames -= n_frames;
+  memmove (recording->samples,
+      recording->samples + n_frames * recording->n_channels,
+      recording->n_frames * recording->n_channels * sizeof (float));
+}
+
+void
+seq_recording_match (SeqRecording *dry, SeqRecording *wet, gint64 delay)
+{
+  if (delay > 0)
+    drop (wet, (gsize) delay);
+  else
+    drop (dry, (gsize) -delay);
+  dry->n_frames = wet->n_frames = MIN (dry->n_frames, wet->n_frames);
+}
