@@ -1,0 +1,79 @@
+/* fuzz_model.c: model files of any format, thrown at the loader.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One template for all formats, since the loader finds them by content. What
+ * loads is run for a few frames and written again. Built in two ways:
+ *
+ *   -Dfuzz=true with clang: a libFuzzer target;
+ *     build-fuzz/tests/fuzz/fuzz_model CORPUS -max_total_time=600
+ *   otherwise: a program that replays the files it is given, as a test.
+ */
+#include "src/io/load.h"
+#include "src/io/reader.h"
+#include "src/snapshot.h"
+
+#include <math.h>
+
+int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (data, size), again = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) model
+      = seq_model_load_bytes (bytes, "fuzz", NULL, NULL, &error);
+  g_autoptr (SeqModel) back = NULL;
+  g_autoptr (SeqStream) stream = NULL;
+
+  if (!model != !!error)
+    g_error ("neither a model nor an error");
+  stream = seq_snapshot_load (bytes, NULL);
+  if (!model || model->chain->n_params > 1 << 20
+      || model->chain->n_state > 1 << 20)
+    return 0;
+  {
+    const SeqChain *chain = model->chain;
+    g_autoptr (SeqWork) work = seq_work_new (chain, 8, 1, FALSE);
+    real *state = seq_alloc (chain->n_state);
+    SeqPass pass
+        = { .n_frames = 8, .params = model->params, .state = state };
+
+    seq_chain_start (chain, model->params, state);
+    work->in[0] = 1;
+    seq_chain_run (chain, work, &pass);
+    seq_free (state);
+  }
+  again = seq_write_safetensors (model);
+  back = seq_model_load_bytes (again, "again", NULL, NULL, &error);
+  if (!back)
+    g_error ("what was written does not load: %s", error->message);
+  return 0;
+}
+
+#ifndef SEQ_FUZZ
+int
+main (int argc, char **argv)
+{
+  guint n = 0;
+
+  for (int i = 1; i < argc; i++) {
+    g_autoptr (GDir) dir = g_dir_open (argv[i], 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name (dir))) {
+      g_autofree char *path = g_build_filename (argv[i], name, NULL);
+      g_autofree char *data = NULL;
+      gsize size;
+
+      if (!g_file_get_contents (path, &data, &size, NULL))
+        continue;
+      g_print ("# %s\n", name);
+      LLVMFuzzerTestOneInput ((const guint8 *) data, size);
+      n++;
+    }
+  }
+  g_print ("ok 1 - %u inputs replayed\n1..1\n", n);
+  return n == 0;
+}
+#endif
