@@ -128,8 +128,8 @@ set_gru_bias (SeqBuilder *builder, guint layer, const SeqArray *b, gsize h,
 static gboolean
 read_gru (SeqBuilder *builder, json_t *object, GError **error)
 {
-  SeqArray *k = weights_of (object, 0, 2, error), *u = NULL, *b = NULL;
   json_t *bias = json_array_get (json_object_get (object, "weights"), 2);
+  SeqArray *k, *u = NULL, *b = NULL;
   gboolean ok = FALSE;
   gint layer;
 
@@ -137,8 +137,11 @@ read_gru (SeqBuilder *builder, json_t *object, GError **error)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "weights[2] is a flat list, Keras' reset_after = False: 2 x 3 H values "
         "are needed");
-  } else if (k && (u = weights_of (object, 1, 2, error))
-             && (!bias || (b = weights_of (object, 2, 2, error)))) {
+    return FALSE;
+  }
+  k = weights_of (object, 0, 2, error);
+  if (k && (u = weights_of (object, 1, 2, error))
+      && (!bias || (b = weights_of (object, 2, 2, error)))) {
     layer = add (builder, "gru", "hidden_size", u->shape[0], error);
     ok = layer >= 0
          && set (builder, (guint) layer, "weight_ih", k, &gru_transposed, error)
