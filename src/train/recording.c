@@ -180,9 +180,10 @@ seq_recording_check (const SeqRecording *recording, gsize short_frames,
   return TRUE;
 }
 
-/* In place, n a power of two; sign -1 forward, 1 back without the 1/n. */
+/* In place, n a power of two; turn: [n / 2], turns of the unit circle.
+ * Backward is without the 1/n. */
 static void
-fft (double complex *x, gsize n, double sign)
+fft (double complex *x, gsize n, const double complex *turn, gboolean backward)
 {
   for (gsize i = 1, j = 0; i < n; i++) {
     gsize bit = n >> 1;
@@ -197,29 +198,48 @@ fft (double complex *x, gsize n, double sign)
       x[j] = swap;
     }
   }
-  for (gsize half = 1; half < n; half *= 2) {
-    double complex turn = cexp (sign * I * G_PI / (double) half);
-    double complex w = 1;
+  for (gsize half = 1; half < n; half *= 2)
+    for (gsize i = 0; i < n; i += 2 * half)
+      for (gsize k = 0; k < half; k++) {
+        double complex w = turn[k * (n / 2 / half)];
+        double complex odd = x[i + k + half] * (backward ? conj (w) : w);
 
-    for (gsize k = 0; k < half; k++, w *= turn)
-      for (gsize i = k; i < n; i += 2 * half) {
-        double complex odd = x[i + half] * w;
-
-        x[i + half] = x[i] - odd;
-        x[i] += odd;
+        x[i + k + half] = x[i + k] - odd;
+        x[i + k] += odd;
       }
-  }
 }
 
+/* Of used frames from start on, with zeros behind them. */
 static double complex *
-spectrum (const SeqRecording *recording, gsize n_frames, gsize n)
+spectrum (const SeqRecording *recording, gsize start, gsize used, gsize n,
+    const double complex *turn)
 {
   double complex *x = g_new0 (double complex, n);
 
-  for (gsize t = 0; t < n_frames; t++)
-    x[t] = recording->samples[t * recording->n_channels];
-  fft (x, n, -1);
+  for (gsize t = 0; t < used; t++)
+    x[t] = recording->samples[(start + t) * recording->n_channels];
+  fft (x, n, turn, FALSE);
   return x;
+}
+
+/* Where `used` frames are loudest, among places half of that apart. */
+static gsize
+loudest (const SeqRecording *recording, gsize n_frames, gsize used)
+{
+  gsize best = 0;
+  double most = -1;
+
+  for (gsize start = 0; start + used <= n_frames; start += (used + 1) / 2) {
+    double power = 0;
+
+    for (gsize t = start; t < start + used; t++)
+      power += pow (recording->samples[t * recording->n_channels], 2);
+    if (power > most) {
+      most = power;
+      best = start;
+    }
+  }
+  return best;
 }
 
 /* Normalised correlation of dry with wet, moved back by delay. */
@@ -246,25 +266,29 @@ SeqAlignment
 seq_recording_align (
     const SeqRecording *dry, const SeqRecording *wet, gsize max_delay)
 {
-  /* 2^20 frames are 22 s at 48 kHz: enough for a sharp peak */
-  gsize used = MIN (MIN (dry->n_frames, wet->n_frames), 1 << 20), n = 2;
-  g_autofree double complex *x = NULL, *y = NULL;
+  /* 2^18 frames are 5.5 s at 48 kHz: enough for a sharp peak */
+  gsize n_frames = MIN (dry->n_frames, wet->n_frames);
+  gsize used = MIN (n_frames, 1 << 18), n = 2, start, reach;
+  g_autofree double complex *x = NULL, *y = NULL, *turn = NULL;
   double floor = 0, best = 0;
-  gsize reach;
   gint64 peak = 0, delay;
   SeqAlignment found = { 0 };
 
   while (n < 2 * used)
     n *= 2;
+  turn = g_new (double complex, n / 2);
+  for (gsize k = 0; k < n / 2; k++)
+    turn[k] = cexp (-2 * I * G_PI * (double) k / (double) n);
   reach = MIN (max_delay, n / 2 - 1);
-  x = spectrum (dry, used, n);
-  y = spectrum (wet, used, n);
+  start = loudest (wet, n_frames, used);
+  x = spectrum (dry, start, used, n, turn);
+  y = spectrum (wet, start, used, n, turn);
   for (gsize k = 0; k < n; k++)
     floor += creal (x[k] * conj (x[k])) / (double) n;
   floor *= 1e-2; /* bands that dry hardly holds say nothing */
   for (gsize k = 0; k < n; k++)
     y[k] = y[k] * conj (x[k]) / (creal (x[k] * conj (x[k])) + floor);
-  fft (y, n, 1);
+  fft (y, n, turn, TRUE);
 
 #define AT(d) creal (y[(d) < 0 ? n - (gsize) - (d) : (gsize) (d)])
   for (gint64 d = -(gint64) reach; d <= (gint64) reach; d++)

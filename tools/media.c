@@ -1,0 +1,129 @@
+/* media.c: decodes what GStreamer decodes, for the command.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ *   uridecodebin ! audioconvert ! audioresample ! appsink (F32LE, interleaved)
+ */
+#include "tools/media.h"
+
+#include <gst/app/gstappsink.h>
+#include <gst/audio/audio.h>
+#include <string.h>
+
+static SeqRecording *
+read_raw (const char *path, double rate, guint n_channels, GError **error)
+{
+  gsize size, frame;
+  char *bytes;
+
+  if (rate <= 0 || n_channels == 0) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+        "%s: raw samples need --rate and --channels", path);
+    return NULL;
+  }
+  if (!g_file_get_contents (path, &bytes, &size, error))
+    return NULL;
+  frame = n_channels * sizeof (float);
+  if (size == 0 || size % frame) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+        "%s: %" G_GSIZE_FORMAT " bytes are not a whole number of frames of %u "
+        "floats, or none",
+        path, size, n_channels);
+    g_free (bytes);
+    return NULL;
+  }
+#if G_BYTE_ORDER == G_BIG_ENDIAN
+  for (gsize i = 0; i < size / 4; i++)
+    ((guint32 *) bytes)[i] = GUINT32_FROM_LE (((guint32 *) bytes)[i]);
+#endif
+  return seq_recording_new (
+      path, rate, n_channels, size / frame, (float *) bytes);
+}
+
+/* The error that the pipeline has posted, with the file's name. */
+static void
+take_error (GstElement *pipeline, const char *path, GError **error)
+{
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autoptr (GstMessage) message =
+      gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  g_autoptr (GError) found = NULL;
+
+  if (message)
+    gst_message_parse_error (message, &found, NULL);
+  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", path,
+      found ? found->message : "holds no audio that can be decoded");
+}
+
+SeqRecording *
+media_read (const char *path, double rate, guint n_channels, GError **error)
+{
+  g_autofree char *uri = NULL;
+  g_autoptr (GstElement) pipeline = NULL;
+  g_autoptr (GstElement) source = NULL, sink = NULL;
+  g_autoptr (GByteArray) samples = g_byte_array_new ();
+  g_autoptr (GstCaps) caps = NULL;
+  GstAudioInfo info = { 0 };
+  GstSample *sample;
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+    g_set_error (
+        error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: no such file", path);
+    return NULL;
+  }
+  if (g_str_has_suffix (path, ".f32"))
+    return read_raw (path, rate, n_channels, error);
+
+  uri = gst_filename_to_uri (path, error);
+  if (!uri)
+    return NULL;
+  pipeline = gst_parse_launch (
+      "uridecodebin name=source caps=audio/x-raw ! audioconvert ! "
+      "audioresample "
+      "quality=10 ! appsink name=sink sync=false max-buffers=64",
+      error);
+  if (!pipeline)
+    return NULL;
+  source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
+  sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
+  caps = gst_caps_new_simple ("audio/x-raw", "format", G_TYPE_STRING, "F32LE",
+      "layout", G_TYPE_STRING, "interleaved", NULL);
+  if (rate > 0)
+    gst_caps_set_simple (caps, "rate", G_TYPE_INT, (gint) rate, NULL);
+  if (n_channels > 0)
+    gst_caps_set_simple (caps, "channels", G_TYPE_INT, (gint) n_channels, NULL);
+  g_object_set (source, "uri", uri, NULL);
+  g_object_set (sink, "caps", caps, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+
+  while ((sample = gst_app_sink_pull_sample (GST_APP_SINK (sink)))) {
+    GstBuffer *buffer = gst_sample_get_buffer (sample);
+    GstMapInfo map;
+
+    if (!info.finfo)
+      gst_audio_info_from_caps (&info, gst_sample_get_caps (sample));
+    if (gst_buffer_map (buffer, &map, GST_MAP_READ)) {
+      if (samples->len + map.size > G_MAXUINT / 2) {
+        gst_buffer_unmap (buffer, &map);
+        gst_sample_unref (sample);
+        gst_element_set_state (pipeline, GST_STATE_NULL);
+        g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+            "%s: is longer than the %u MiB of samples that are read", path,
+            G_MAXUINT / 2 >> 20);
+        return NULL;
+      }
+      g_byte_array_append (samples, map.data, (guint) map.size);
+      gst_buffer_unmap (buffer, &map);
+    }
+    gst_sample_unref (sample);
+  }
+  if (!gst_app_sink_is_eos (GST_APP_SINK (sink)) || samples->len == 0) {
+    take_error (pipeline, path, error);
+    gst_element_set_state (pipeline, GST_STATE_NULL);
+    return NULL;
+  }
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  return seq_recording_new (path, GST_AUDIO_INFO_RATE (&info),
+      (guint) GST_AUDIO_INFO_CHANNELS (&info),
+      samples->len / (guint) GST_AUDIO_INFO_BPF (&info),
+      (float *) g_byte_array_free (g_steal_pointer (&samples), FALSE));
+}

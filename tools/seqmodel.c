@@ -1,0 +1,54 @@
+/* seqmodel.c: the command for people: one subcommand, one file.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "tools/seqmodel.h"
+
+#include <gst/gst.h>
+#include <locale.h>
+
+static const struct {
+  const char *name, *what;
+  int (*main) (int argc, char **argv);
+} commands[] = {
+  { "train", "recordings to a model", seqmodel_train },
+};
+
+int
+seqmodel_usage_error (const char *command, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_printerr ("seqmodel %s: %s (seqmodel %s --help tells more)\n", command,
+      text, command);
+  return SEQMODEL_USAGE;
+}
+
+int
+seqmodel_refused (const char *command, const GError *error)
+{
+  g_printerr ("seqmodel %s: %s\n", command, error->message);
+  return SEQMODEL_REFUSED;
+}
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_ALL, "");
+  gst_init (NULL, NULL);
+  for (guint i = 0; argc > 1 && i < G_N_ELEMENTS (commands); i++)
+    if (g_str_equal (argv[1], commands[i].name))
+      return commands[i].main (argc - 1, argv + 1);
+
+  if (argc > 1 && !g_str_equal (argv[1], "--help"))
+    g_printerr ("seqmodel: there is no command '%s'\n", argv[1]);
+  g_printerr ("Usage: seqmodel COMMAND ...\n\n");
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    g_printerr ("  %-8s %s\n", commands[i].name, commands[i].what);
+  g_printerr ("\nseqmodel COMMAND --help tells more.\n");
+  return argc > 1 && g_str_equal (argv[1], "--help") ? SEQMODEL_DONE
+                                                     : SEQMODEL_USAGE;
+}
