@@ -133,6 +133,11 @@ test_case (gconstpointer data)
   if (g_str_equal (category, "ambiguous"))
     goto done;
   g_assert_cmpfloat (worst, <=, tolerance);
+  /* what AIDA-X's own trainer wrote beside the weights */
+  if (seq_model_self_test (path, model, &worst, &n, NULL)) {
+    g_test_message ("embedded batch of %zu: largest error %.1e", n, worst);
+    g_assert_cmpfloat (worst, <=, tolerance);
+  }
 
 done:
   json_decref (object);

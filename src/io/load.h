@@ -32,6 +32,12 @@ SeqModel *seq_model_load_bytes (GBytes *bytes, const char *name,
 /* Formats that can be read; NULL ends. For messages and the fuzzer. */
 const char *const *seq_model_formats (void);
 
+/* Runs the batch that an AIDA-X file embeds (input_batch, output_batch) from
+ * the model's start, knobs at 0. worst: the largest error of n samples. Errors:
+ * SEQ_ERROR_UNSUPPORTED where there is none. */
+gboolean seq_model_self_test (const char *path, const SeqModel *model,
+    double *worst, gsize *n, GError **error);
+
 /* Writes a model; format: "safetensors" (everything, and PyTorch loads the
  * weights) or "rtneural" (layers that RTNeural knows). By way of a temporary
  * file in the same folder, synced and renamed: no half-written file is ever

@@ -5,6 +5,7 @@
  * Layers in the order they run; matrices are [in][gates * out]; Keras' gates
  * are i, f, c, o of an LSTM and z, r, h of a GRU.
  */
+#include "src/io/load.h"
 #include "src/io/reader.h"
 
 #include <math.h>
@@ -475,6 +476,61 @@ seq_read_rtneural (json_t *root, GVariant *hints, GError **error)
   if (!model)
     g_prefix_error (error, "RTNeural: ");
   return model;
+}
+
+/* --- the embedded batch ------------------------------------------------------
+ */
+
+static double
+test_batch (const SeqModel *model, const SeqArray *in, const SeqArray *out)
+{
+  const SeqChain *chain = model->chain;
+  g_autoptr (SeqWork) work = seq_work_new (chain, 1, 1, FALSE);
+  real *state = seq_alloc (chain->n_state);
+  SeqPass pass = { .n_frames = 1, .params = model->params, .state = state };
+  double worst = 0;
+
+  seq_chain_start (chain, model->params, state);
+  for (gsize t = 0; t < in->n_values; t++) {
+    work->in[0] = (real) (in->values[t] * model->in_scale[0]);
+    seq_chain_run (chain, work, &pass);
+    worst =
+        MAX (worst, fabs (work->out[0] * model->out_scale[0] - out->values[t]));
+  }
+  seq_free (state);
+  return worst;
+}
+
+gboolean
+seq_model_self_test (const char *path, const SeqModel *model, double *worst,
+    gsize *n, GError **error)
+{
+  json_t *root = json_load_file (path, JSON_REJECT_DUPLICATES, NULL);
+  SeqArray *in = NULL, *out = NULL;
+  gboolean ok = FALSE;
+
+  if (!json_is_array (json_object_get (root, "input_batch"))
+      || !json_is_array (json_object_get (root, "output_batch"))) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "%s: there is no input_batch and output_batch to test with", path);
+  } else if ((in = seq_json_array (json_object_get (root, "input_batch"),
+                  "input_batch", "input_batch", error))
+             && (out = seq_json_array (json_object_get (root, "output_batch"),
+                     "output_batch", "output_batch", error))) {
+    ok = in->n_values == out->n_values && in->n_values > 0;
+    if (ok) {
+      *n = in->n_values;
+      *worst = test_batch (model, in, out);
+    } else {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+          "%s: input_batch has %zu values, output_batch %zu", path,
+          in->n_values, out->n_values);
+    }
+  }
+  seq_array_free (in);
+  seq_array_free (out);
+  json_decref (root);
+  return ok;
 }
 
 /* --- writing -----------------------------------------------------------------

@@ -21,8 +21,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
   g_autoptr (GBytes) bytes = g_bytes_new (data, size), again = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqModel) model
-      = seq_model_load_bytes (bytes, "fuzz", NULL, NULL, &error);
+  g_autoptr (SeqModel) model =
+      seq_model_load_bytes (bytes, "fuzz", NULL, NULL, &error);
   g_autoptr (SeqModel) back = NULL;
   g_autoptr (SeqStream) stream = NULL;
 
@@ -36,8 +36,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
     const SeqChain *chain = model->chain;
     g_autoptr (SeqWork) work = seq_work_new (chain, 8, 1, FALSE);
     real *state = seq_alloc (chain->n_state);
-    SeqPass pass
-        = { .n_frames = 8, .params = model->params, .state = state };
+    SeqPass pass = { .n_frames = 8, .params = model->params, .state = state };
 
     seq_chain_start (chain, model->params, state);
     work->in[0] = 1;

@@ -1,0 +1,48 @@
+/* seqmodel-convert.c: a model file into another format.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "src/io/load.h"
+#include "tools/hints.h"
+#include "tools/seqmodel.h"
+
+int
+seqmodel_convert (int argc, char **argv)
+{
+  g_autofree char *format = NULL;
+  g_auto (GStrv) hints = NULL;
+  const GOptionEntry entries[] = {
+    { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
+        "safetensors or rtneural (default: by OUT's suffix, .safetensors or "
+        ".json)",
+        "FORMAT" },
+    { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &hints,
+        "what the file cannot say, see seqmodel info --help", "KEY=VALUE" },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new ("IN OUT");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) model = NULL;
+  g_autoptr (GVariant) given = NULL;
+
+  g_option_context_set_summary (
+      context, "Reads a model of any format and writes it in another.");
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    return seqmodel_usage_error ("convert", "%s", error->message);
+  if (argc != 3)
+    return seqmodel_usage_error ("convert", "IN and OUT are needed");
+  if (!format && g_str_has_suffix (argv[2], ".safetensors"))
+    format = g_strdup ("safetensors");
+  else if (!format && g_str_has_suffix (argv[2], ".json"))
+    format = g_strdup ("rtneural");
+  if (!format)
+    return seqmodel_usage_error (
+        "convert", "%s ends in neither .safetensors nor .json", argv[2]);
+  given = hints_parse (hints, &error);
+  if (!given)
+    return seqmodel_usage_error ("convert", "%s", error->message);
+  model = seq_model_load (argv[1], given, &error);
+  if (!model || !seq_model_save (model, argv[2], format, &error))
+    return seqmodel_refused ("convert", error);
+  return SEQMODEL_DONE;
+}
