@@ -64,6 +64,7 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
   g_autoptr (GstCaps) caps = NULL;
   GstAudioInfo info = { 0 };
   GstSample *sample;
+  gsize n_frames;
 
   if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
     g_set_error (
@@ -122,8 +123,8 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
     return NULL;
   }
   gst_element_set_state (pipeline, GST_STATE_NULL);
+  n_frames = samples->len / (guint) GST_AUDIO_INFO_BPF (&info);
   return seq_recording_new (path, GST_AUDIO_INFO_RATE (&info),
-      (guint) GST_AUDIO_INFO_CHANNELS (&info),
-      samples->len / (guint) GST_AUDIO_INFO_BPF (&info),
+      (guint) GST_AUDIO_INFO_CHANNELS (&info), n_frames,
       (float *) g_byte_array_free (g_steal_pointer (&samples), FALSE));
 }

@@ -10,6 +10,9 @@ static const struct {
   const char *name, *what;
   int (*main) (int argc, char **argv);
 } commands[] = {
+  { "info", "what is in a model file", seqmodel_info },
+  { "convert", "a model file into another format", seqmodel_convert },
+  { "run", "a recording through a model", seqmodel_run },
   { "train", "recordings to a model", seqmodel_train },
 };
 

@@ -23,6 +23,9 @@ int seqmodel_usage_error (const char *command, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
 int seqmodel_refused (const char *command, const GError *error);
 
+int seqmodel_info (int argc, char **argv);
+int seqmodel_convert (int argc, char **argv);
+int seqmodel_run (int argc, char **argv);
 int seqmodel_train (int argc, char **argv);
 
 G_END_DECLS
