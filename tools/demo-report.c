@@ -98,66 +98,85 @@ curve (cairo_t *cr, const Recording *r, guint from, guint n, guint channel,
   cairo_stroke (cr);
 }
 
-static void
+/* Returns where the text ends. */
+static double
 label (cairo_t *cr, double x, double y, const char *text)
 {
   cairo_move_to (cr, x, y);
   cairo_show_text (cr, text);
+  cairo_get_current_point (cr, &x, &y);
+  return x;
+}
+
+/* Where the loudest n frames of the last third begin. */
+static guint
+loudest (const Recording *r, guint n)
+{
+  guint first = r->n_frames / 3 * 2, best = first;
+  double most = 0;
+
+  for (guint start = first; start + n < r->n_frames; start += n) {
+    double power = 0;
+
+    for (guint t = start; t < start + n; t++)
+      power += r->x[3 * t] * r->x[3 * t];
+    if (power > most) {
+      most = power;
+      best = start;
+    }
+  }
+  return best;
 }
 
 static void
 draw (const Recording *r, const char *folder)
 {
   g_autofree char *path = g_strdup_printf ("%s/prediction.png", folder);
-  guint n = r->rate / 50, from = r->n_frames / 3 * 2, best = from;
-  double loudest = 0, peak = 1e-9, residual = 1e-9, scale;
+  g_autofree char *magnified = NULL;
+  guint n = r->rate / 50, from = loudest (r, n);
+  double peak = 1e-9, residual = 1e-9, scale, x;
+  guint zoom = 1;
   cairo_surface_t *surface =
-      cairo_image_surface_create (CAIRO_FORMAT_RGB24, 900, 420);
+      cairo_image_surface_create (CAIRO_FORMAT_RGB24, 900, 460);
   cairo_t *cr = cairo_create (surface);
 
-  /* the loudest 20 ms of the last third */
-  for (guint start = from; start + n < r->n_frames; start += n) {
-    double power = 0;
-
-    for (guint t = start; t < start + n; t++)
-      power += r->x[3 * t] * r->x[3 * t];
-    if (power > loudest) {
-      loudest = power;
-      best = start;
-    }
-  }
-  for (guint t = best; t < best + n; t++) {
+  for (guint t = from; t < from + n; t++) {
     peak = MAX (peak, fabs (r->x[3 * t]));
     residual = MAX (residual, fabs (r->x[3 * t + 2]));
   }
-  scale = 115 / peak;
+  scale = 120 / peak;
+  while (zoom < 1000 && (zoom + 1) * residual * scale <= 60)
+    zoom++;
+  magnified = g_strdup_printf (
+      zoom > 1 ? "residual, %u times as large" : "residual, same scale", zoom);
 
   cairo_set_source_rgb (cr, 1, 1, 1);
   cairo_paint (cr);
   cairo_select_font_face (
       cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
   cairo_set_font_size (cr, 13);
-  cairo_set_source_rgb (cr, .8, .8, .8);
   cairo_set_line_width (cr, 1);
   for (int i = 0; i <= 4; i++) {
     g_autofree char *ms = g_strdup_printf ("%d ms", 5 * i);
 
-    cairo_move_to (cr, 60 + 205 * i, 40);
-    cairo_line_to (cr, 60 + 205 * i, 390);
+    cairo_set_source_rgb (cr, .88, .88, .88);
+    cairo_move_to (cr, 60.5 + 205 * i, 40);
+    cairo_line_to (cr, 60.5 + 205 * i, 430);
     cairo_stroke (cr);
-    label (cr, 50 + 195 * i, 408, ms);
+    cairo_set_source_rgb (cr, .4, .4, .4);
+    label (cr, 46 + 200 * i, 448, ms);
   }
-  cairo_set_line_width (cr, 4);
-  cairo_set_source_rgb (cr, .72, .82, .95);
-  curve (cr, r, best, n, 0, 165, scale);
-  label (cr, 60, 24, "signal");
+  cairo_set_line_width (cr, 6);
+  cairo_set_source_rgb (cr, .62, .78, .96);
+  curve (cr, r, from, n, 0, 180, scale);
+  x = label (cr, 60, 24, "signal");
   cairo_set_line_width (cr, 1.5);
-  cairo_set_source_rgb (cr, .05, .25, .6);
-  curve (cr, r, best - 1, n, 1, 165, scale); /* made a sample before */
-  label (cr, 120, 24, "the LSTM's prediction, made one sample before");
+  cairo_set_source_rgb (cr, .05, .2, .5);
+  curve (cr, r, from - 1, n, 1, 180, scale);
+  x = label (cr, x + 30, 24, "the LSTM's prediction, made one sample before");
   cairo_set_source_rgb (cr, .75, .1, .1);
-  curve (cr, r, best, n, 2, 345, scale);
-  label (cr, 430, 24, "residual, same scale");
+  curve (cr, r, from, n, 2, 370, scale * zoom);
+  label (cr, x + 30, 24, magnified);
   cairo_destroy (cr);
   if (cairo_surface_write_to_png (surface, path) != CAIRO_STATUS_SUCCESS)
     g_error ("%s can't be written", path);

@@ -3,8 +3,9 @@
 # seqfilter with each of the six models, learning as it goes.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Leaves in demo/: one WAV a model (float; channels: input, prediction,
-# residual), residual.wav (the LSTM's, to listen to) and prediction.png.
+# Leaves in demo/: speech.wav; one WAV a model (float; channels: input,
+# prediction, residual); residual.wav (the LSTM's, to listen to) and
+# prediction.png.
 . "$(dirname "$0")/setup.sh"
 
 build_packages
@@ -14,7 +15,7 @@ export GST_PLUGIN_PATH="$PWD/build/plugin"
 export GST_REGISTRY="$PWD/build/registry.bin"
 mkdir -p demo
 
-step "speech: the voice recordings of alsa-utils, joined"
+step "speech: the voice recordings of alsa-utils, joined to demo/speech.wav"
 sources=
 for f in Front_Center Front_Left Front_Right Rear_Center Rear_Left Rear_Right \
     Side_Left Side_Right; do
@@ -22,15 +23,18 @@ for f in Front_Center Front_Left Front_Right Rear_Center Rear_Left Rear_Right \
   [ -r "$f" ] || { echo "failed: $f is not there" >&2; exit 1; }
   sources="$sources filesrc location=$f ! wavparse ! speech."
 done
+quietly gst-launch-1.0 -q concat name=speech ! wavenc \
+  ! filesink location=demo/speech.wav $sources
 
 for model in naive ar markov rnn lstm gru; do
-  step "gst-launch-1.0 speech ! seqfilter model=$model ! wavenc"
+  step "gst-launch-1.0 filesrc location=demo/speech.wav ! wavparse" \
+    "! seqfilter model=$model ! ..."
   GST_TRACERS='latency(flags=element)' GST_DEBUG=GST_TRACER:7 \
     GST_DEBUG_NO_COLOR=1 GST_DEBUG_FILE=demo/$model.trace \
-    quietly gst-launch-1.0 -q concat name=speech ! audioconvert \
-    ! audio/x-raw,format=F32LE ! queue \
+    quietly gst-launch-1.0 -q filesrc location=demo/speech.wav ! wavparse \
+    ! audioconvert ! audio/x-raw,format=F32LE ! queue \
     ! seqfilter name=filter model=$model emit=input+prediction+residual \
-    ! wavenc ! filesink location=demo/$model.wav $sources
+    ! wavenc ! filesink location=demo/$model.wav
 done
 quietly gst-launch-1.0 -q filesrc location=demo/lstm.wav ! wavparse \
   ! deinterleave name=d d.src_2 ! audioconvert ! wavenc \
