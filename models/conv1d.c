@@ -88,7 +88,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
       memcpy (ring + newest * self->stride, block->in + row * block->in_stride,
           layer->n_in * sizeof (real));
       for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-        vec a[1] = { vec_load (params + strip_at (&layer->tensors[BIAS], s)) };
+        vec a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
 
         for (guint k = 0; k < self->kernel_size; k++) {
           guint age = (self->kernel_size - 1 - k) * self->dilation;
@@ -97,8 +97,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
               params + strip_at (weight, s) + (gsize) k * n_group_in * SEQ_TILE;
 
           if (self->groups == 1) {
-            strip_product (a, 1, w, SEQ_TILE, SEQ_TILE,
-                ring + at * self->stride, n_group_in);
+            a = row_product (a, w, ring + at * self->stride, n_group_in);
           } else {
             for (guint i = 0; i < SEQ_VEC; i++) {
               guint o = s * SEQ_VEC + i;
@@ -106,11 +105,11 @@ run (const SeqLayer *layer, const SeqBlock *block)
                   ring + at * self->stride + o / n_group_out * n_group_in;
 
               for (guint j = 0; o < layer->n_out && j < n_group_in; j++)
-                a[0][i] += w[j * SEQ_TILE + i] * x[j];
+                a[i] += w[j * SEQ_TILE + i] * x[j];
             }
           }
         }
-        vec_store (out + s * SEQ_VEC, a[0]);
+        vec_store (out + s * SEQ_VEC, a);
       }
     }
   }

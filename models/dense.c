@@ -43,13 +43,12 @@ run (const SeqLayer *layer, const SeqBlock *block)
       real *out = block->out + row * block->out_stride;
 
       for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-        vec a[1] = { { 0 } };
+        vec a = { 0 };
 
         if (layer->n_tensors > BIAS)
-          a[0] = vec_load (params + strip_at (&layer->tensors[BIAS], s));
-        strip_product (a, 1, params + strip_at (weight, s), SEQ_TILE, SEQ_TILE,
-            x, layer->n_in);
-        vec_store (out + s * SEQ_VEC, a[0]);
+          a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
+        vec_store (out + s * SEQ_VEC,
+            row_product (a, params + strip_at (weight, s), x, layer->n_in));
       }
     }
 }

@@ -166,13 +166,10 @@ run (const SeqLayer *layer, const SeqBlock *block)
       if (self->proj_size) {
         const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
 
-        for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-          vec a[1] = { { 0 } };
-
-          strip_product (a, 1, params + strip_at (hr, s), SEQ_TILE, SEQ_TILE, m,
-              self->hidden_size);
-          vec_store (out + s * SEQ_VEC, a[0]);
-        }
+        for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++)
+          vec_store (out + s * SEQ_VEC,
+              row_product (
+                  (vec){ 0 }, params + strip_at (hr, s), m, self->hidden_size));
         if (block->tape_stride)
           memcpy (tape + M * self->rows, m, self->rows * sizeof (real));
       }

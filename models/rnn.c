@@ -80,10 +80,8 @@ run (const SeqLayer *layer, const SeqBlock *block)
       for (guint s = 0; s < strips; s++) {
         vec a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
 
-        strip_product (&a, 1, params + strip_at (ih, s), SEQ_TILE, SEQ_TILE, x,
-            layer->n_in);
-        strip_product (&a, 1, params + strip_at (hh, s), SEQ_TILE, SEQ_TILE,
-            before, layer->n_out);
+        a = row_product (a, params + strip_at (ih, s), x, layer->n_in);
+        a = row_product (a, params + strip_at (hh, s), before, layer->n_out);
         if (self->nonlinearity == TANH)
           a = vec_tanh (a);
         else

@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A strip is SEQ_VEC neighbouring rows of all gates of a tensor; column after
- * column it lies at a fixed step. Sums run over two columns at a time, so that
- * even one strip keeps 2 * gates additions in flight; the order of a sum
- * depends on nothing but its length.
+ * column it lies at a fixed step. A sum runs in several parts, so that even one
+ * strip keeps enough additions in flight; its order depends on nothing but its
+ * length.
  */
 #pragma once
 
@@ -22,7 +22,8 @@ strip_at (const SeqTensor *t, guint strip)
 }
 
 /* acc[g] += sum over k < n of w[k][g] * x[k], for gates g < n_gates of the
- * `step` reals wide columns at w. n_gates must be a constant. */
+ * `step` reals wide columns at w, in two partial sums: even columns, then odd
+ * ones. n_gates must be a constant. */
 SEQ_INLINE void
 strip_product (vec *acc, guint n_gates, const real *w, gsize step,
     gsize gate_step, const real *x, guint n)
@@ -44,6 +45,23 @@ strip_product (vec *acc, guint n_gates, const real *w, gsize step,
   if (k < n)
     for (guint g = 0; g < n_gates; g++)
       acc[g] += vec_load (w + g * gate_step) * x[k];
+}
+
+/* acc + sum over k < n of w[k] * x[k], for tensors of one gate: column k is
+ * added to part k % 4, of which part 0 starts from acc, and the sum is
+ * (0 + 1) + (2 + 3). */
+SEQ_INLINE vec
+row_product (vec acc, const real *w, const real *x, guint n)
+{
+  vec part[4] = { acc };
+  guint k = 0;
+
+  for (; k + 4 <= n; k += 4)
+    for (guint j = 0; j < 4; j++)
+      part[j] += vec_load (w + (k + j) * SEQ_TILE) * x[k + j];
+  for (guint j = 0; k + j < n; j++)
+    part[j] += vec_load (w + (k + j) * SEQ_TILE) * x[k + j];
+  return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
 /* A tensor's transpose, for gradients by its input: [strip of columns][gate *
