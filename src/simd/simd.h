@@ -12,8 +12,10 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef __SSE__
+#if defined(__SSE__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 /* The one symbol of a file of models/:
@@ -99,6 +101,8 @@ vec_bits (ivec mask)
   return (guint) _mm256_movemask_ps ((__m256) mask);
 #elif !defined(SEQ_DOUBLE) && defined(__SSE__)
   return (guint) _mm_movemask_ps ((__m128) mask);
+#elif !defined(SEQ_DOUBLE) && defined(__aarch64__)
+  return vaddvq_u32 ((uint32x4_t) mask & (uint32x4_t){ 1, 2, 4, 8 });
 #else
   guint bits = 0;
 

@@ -1,0 +1,169 @@
+/* snapshots.c: a snapshot that one machine wrote goes on on another.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * usage: snapshots write|read FOLDER
+ *
+ * write: leaves in FOLDER, for each model and learner, a snapshot taken in the
+ * middle of a signal, the rest of the signal, and what was predicted of it.
+ * read: goes on from each snapshot and holds its predictions against those.
+ * Machines with and without fused multiply-add round differently, so they
+ * agree within TOLERANCE of the signal (RMS), not to the bit. snapshots.sh
+ * runs both.
+ */
+#include "src/snapshot.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BEFORE 1003 /* in the middle of a window */
+#define AFTER 600
+#define CHANNELS 2
+#define TOLERANCE 2e-5
+
+static const struct {
+  const char *name, *kind;
+  SeqLearn learn;
+} cases[] = {
+  { "naive", "naive", SEQ_LEARN_GRADIENT },
+  { "ar", "ar", SEQ_LEARN_GRADIENT },
+  { "markov", "markov", SEQ_LEARN_GRADIENT },
+  { "rnn", "rnn", SEQ_LEARN_READOUT },
+  { "lstm", "lstm", SEQ_LEARN_BOTH },
+  { "gru", "gru", SEQ_LEARN_GRADIENT },
+};
+
+static SeqStream *
+make (guint i)
+{
+  SeqStreamConfig config = { .learn = cases[i].learn,
+    .learning_rate = 3e-3,
+    .window = 48,
+    .horizon = 1,
+    .channel_mode = SEQ_CHANNELS_INDEPENDENT };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) model = seq_model_new_untrained (cases[i].kind,
+      g_variant_new_parsed ("{'hidden_size': <9>, 'history': <700>}"), 1, 1,
+      cases[i].learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);
+  SeqStream *stream =
+      model ? seq_stream_new (model, CHANNELS, &config, &error) : NULL;
+
+  if (!stream)
+    g_error ("%s: %s", cases[i].name, error->message);
+  return stream;
+}
+
+static void
+run (SeqStream *stream, float *x, float *y, guint n)
+{
+  gpointer in_channel[CHANNELS], out_channel[CHANNELS];
+  SeqSignal in = { SEQ_FORMAT_F32, in_channel, CHANNELS };
+  SeqSignal out = { SEQ_FORMAT_F32, out_channel, CHANNELS };
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { [SEQ_OUTPUT_PREDICTION] = &out };
+
+  for (guint c = 0; c < CHANNELS; c++) {
+    in_channel[c] = x + c;
+    out_channel[c] = y + c;
+  }
+  seq_stream_process (stream, &in, outputs, n, 1, 1, 0);
+}
+
+static char *
+path_of (const char *folder, guint i, const char *suffix)
+{
+  g_autofree char *name = g_strconcat (cases[i].name, suffix, NULL);
+
+  return g_build_filename (folder, name, NULL);
+}
+
+static void
+put (char *path, gconstpointer data, gsize size)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!g_file_set_contents (path, data, (gssize) size, &error))
+    g_error ("%s", error->message);
+  g_free (path);
+}
+
+static GBytes *
+get (char *path)
+{
+  g_autoptr (GError) error = NULL;
+  char *data;
+  gsize size;
+
+  if (!g_file_get_contents (path, &data, &size, &error))
+    g_error ("%s", error->message);
+  g_free (path);
+  return g_bytes_new_take (data, size);
+}
+
+static void
+write_case (const char *folder, guint i)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  g_autoptr (SeqStream) stream = make (i);
+  gsize size = seq_stream_state_size (stream);
+  g_autofree gpointer state = g_malloc (size);
+  g_autoptr (GBytes) snapshot = NULL;
+  float x[(BEFORE + AFTER) * CHANNELS], y[G_N_ELEMENTS (x)];
+  float *rest = x + BEFORE * CHANNELS, *predicted = y + BEFORE * CHANNELS;
+  gsize rest_size = AFTER * CHANNELS * sizeof (float);
+
+  for (guint t = 0; t < BEFORE + AFTER; t++)
+    for (guint c = 0; c < CHANNELS; c++)
+      x[t * CHANNELS + c] = (float) (0.4 * sin (0.05 * t + sin (0.003 * t) + c)
+                                     + 0.1 * g_rand_double_range (rand, -1, 1));
+  run (stream, x, y, BEFORE);
+  seq_stream_get_state (stream, state);
+  snapshot = seq_snapshot_save (seq_stream_model (stream),
+      seq_stream_config (stream), CHANNELS, state, size);
+  run (stream, rest, predicted, AFTER);
+  put (path_of (folder, i, ".snapshot"), g_bytes_get_data (snapshot, NULL),
+      g_bytes_get_size (snapshot));
+  put (path_of (folder, i, ".signal"), rest, rest_size);
+  put (path_of (folder, i, ".predicted"), predicted, rest_size);
+}
+
+/* Whether it goes on as the writer did. */
+static gboolean
+read_case (const char *folder, guint i)
+{
+  g_autoptr (GBytes) snapshot = get (path_of (folder, i, ".snapshot"));
+  g_autoptr (GBytes) signal = get (path_of (folder, i, ".signal"));
+  g_autoptr (GBytes) predicted = get (path_of (folder, i, ".predicted"));
+  const float *x = g_bytes_get_data (signal, NULL);
+  const float *theirs = g_bytes_get_data (predicted, NULL);
+  float ours[AFTER * CHANNELS];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqStream) stream = seq_snapshot_load (snapshot, &error);
+  double power = 0, difference = 0;
+
+  if (!stream)
+    g_error ("%s: %s", cases[i].name, error->message);
+  g_assert_cmpuint (g_bytes_get_size (signal), ==, sizeof ours);
+  g_assert_cmpuint (g_bytes_get_size (predicted), ==, sizeof ours);
+  run (stream, (float *) x, ours, AFTER);
+  for (guint k = 0; k < AFTER * CHANNELS; k++) {
+    power += (double) x[k] * x[k];
+    difference += pow ((double) ours[k] - theirs[k], 2);
+  }
+  difference = sqrt (difference / power);
+  g_print ("%s: differs by %.1e of the signal\n", cases[i].name, difference);
+  return difference <= TOLERANCE;
+}
+
+int
+main (int argc, char **argv)
+{
+  gboolean good = TRUE;
+
+  if (argc != 3)
+    return 2;
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (g_str_equal (argv[1], "write"))
+      write_case (argv[2], i);
+    else
+      good &= read_case (argv[2], i);
+  return !good;
+}
