@@ -65,22 +65,27 @@ seq_chain_start (const SeqChain *chain, const real *params, real *state)
           params + chain->params_at[i], state + chain->state_at[i]);
 }
 
+static void
+rewind_layer (const SeqChain *chain, const real *params, real *state, guint i)
+{
+  const SeqLayer *layer = chain->layers[i];
+  const real *p = params + chain->params_at[i];
+  real *s = state + chain->state_at[i];
+
+  if (layer->klass->rewind) {
+    layer->klass->rewind (layer, p, s);
+  } else {
+    memset (s, 0, layer->n_state * sizeof (real));
+    if (layer->klass->start)
+      layer->klass->start (layer, p, s);
+  }
+}
+
 void
 seq_chain_rewind (const SeqChain *chain, const real *params, real *state)
 {
-  for (guint i = 0; i < chain->n_layers; i++) {
-    const SeqLayer *layer = chain->layers[i];
-    const real *p = params + chain->params_at[i];
-    real *s = state + chain->state_at[i];
-
-    if (layer->klass->rewind) {
-      layer->klass->rewind (layer, p, s);
-    } else {
-      memset (s, 0, layer->n_state * sizeof (real));
-      if (layer->klass->start)
-        layer->klass->start (layer, p, s);
-    }
-  }
+  for (guint i = 0; i < chain->n_layers; i++)
+    rewind_layer (chain, params, state, i);
 }
 
 gboolean
@@ -194,16 +199,15 @@ block_of (
   };
 }
 
-void
-seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+static void
+run_layers (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
+    guint from, guint to)
 {
-  guint last = chain->n_layers - 1;
-
   g_assert (pass->at + pass->n_frames <= work->max_frames);
-  for (guint i = 0; i <= last; i++) {
+  for (guint i = from; i < to; i++) {
     SeqBlock block = block_of (chain, work, pass, i);
 
-    if (i == last) {
+    if (i == chain->n_layers - 1) {
       block.target = pass->target;
       block.target_stride = pass->target_stride;
       block.valid = pass->valid;
@@ -211,22 +215,120 @@ seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
     }
     chain->layers[i]->klass->run (chain->layers[i], &block);
   }
+}
 
-  if (chain->residual) {
-    gsize row = (gsize) pass->at * work->n_lanes;
-    const real *in = work->in + row * work->in_stride;
-    const real *y = work->rows[last] + row * work->out_stride;
-    real *out = work->out + row * work->out_stride;
-    guint s = chain->residual;
+static void
+add_residual (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+{
+  gsize row = (gsize) pass->at * work->n_lanes;
+  const real *in = work->in + row * work->in_stride;
+  const real *y = work->rows[chain->n_layers - 1] + row * work->out_stride;
+  real *out = work->out + row * work->out_stride;
+  guint s = chain->residual;
 
-    for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
-      for (guint k = 0; k < chain->n_out; k++)
-        out[k] = y[k] + (s == 1 ? in[0] : k < s ? in[k] : 0);
-      in += work->in_stride;
-      y += work->out_stride;
-      out += work->out_stride;
+  for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
+    for (guint k = 0; k < chain->n_out; k++)
+      out[k] = y[k] + (s == 1 ? in[0] : k < s ? in[k] : 0);
+    in += work->in_stride;
+    y += work->out_stride;
+    out += work->out_stride;
+  }
+}
+
+void
+seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+{
+  run_layers (chain, work, pass, 0, chain->n_layers);
+  if (chain->residual)
+    add_residual (chain, work, pass);
+}
+
+/* Layers before one that learns in its state, and the state they have. */
+static guint
+n_fixed (const SeqChain *chain)
+{
+  return seq_chain_learns (chain) ? chain->n_layers - 1 : chain->n_layers;
+}
+
+static gsize
+fixed_state (const SeqChain *chain)
+{
+  guint n = n_fixed (chain);
+
+  return n < chain->n_layers ? chain->state_at[n] : chain->n_state;
+}
+
+gsize
+seq_chain_saved (const SeqChain *chain, guint n_lanes)
+{
+  return n_lanes * fixed_state (chain);
+}
+
+static gboolean
+all_finite (const real *rows, gsize n_rows, guint n, gsize stride)
+{
+  gboolean finite = TRUE;
+
+  for (gsize r = 0; r < n_rows; r++)
+    for (guint k = 0; k < n; k++)
+      finite &= rows[r * stride + k] - rows[r * stride + k] == 0;
+  return finite;
+}
+
+/* One frame of the fixed layers; lanes that have left the numbers begin anew.
+ */
+static void
+run_frame_safely (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+{
+  guint n = n_fixed (chain), width = chain->layers[n - 1]->n_out;
+  gsize stride = SEQ_PAD (width);
+  real *row = work->rows[n - 1] + (gsize) pass->at * work->n_lanes * stride;
+
+  run_layers (chain, work, pass, 0, n);
+  for (guint lane = 0; lane < work->n_lanes; lane++, row += stride) {
+    real *state = pass->state + lane * chain->n_state;
+
+    if (all_finite (row, 1, width, stride))
+      continue;
+    memset (row, 0, stride * sizeof (real));
+    for (guint i = 0; i < n; i++)
+      rewind_layer (chain, pass->params + lane * pass->params_stride, state, i);
+  }
+}
+
+void
+seq_chain_run_safely (
+    const SeqChain *chain, SeqWork *work, const SeqPass *pass, real *saved)
+{
+  guint n = n_fixed (chain), lanes = work->n_lanes;
+  gsize size = fixed_state (chain);
+
+  for (guint lane = 0; lane < lanes; lane++)
+    memcpy (saved + lane * size, pass->state + lane * chain->n_state,
+        size * sizeof (real));
+  run_layers (chain, work, pass, 0, n);
+  if (n > 0) {
+    guint width = chain->layers[n - 1]->n_out;
+    gsize stride = SEQ_PAD (width);
+
+    if (G_UNLIKELY (
+            !all_finite (work->rows[n - 1] + (gsize) pass->at * lanes * stride,
+                (gsize) pass->n_frames * lanes, width, stride))) {
+      for (guint lane = 0; lane < lanes; lane++)
+        memcpy (pass->state + lane * chain->n_state, saved + lane * size,
+            size * sizeof (real));
+      for (guint t = 0; t < pass->n_frames; t++) {
+        SeqPass frame = *pass;
+
+        frame.at += t;
+        frame.n_frames = 1;
+        run_frame_safely (chain, work, &frame);
+      }
     }
   }
+  run_layers (chain, work, pass, n, chain->n_layers);
+  if (chain->residual)
+    add_residual (chain, work, pass);
 }
 
 void

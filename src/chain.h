@@ -76,6 +76,14 @@ typedef struct {
 /* Runs all layers over the block. Real-time safe. */
 void seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass);
 
+/* The same where nobody vouches for the weights. A lane whose numbers are no
+ * longer finite gives 0 at that frame and goes on from the start, whatever the
+ * blocks. A last layer that learns in its state sees finite features only; what
+ * comes out of it is not looked at. saved: seq_chain_saved() reals. */
+void seq_chain_run_safely (
+    const SeqChain *chain, SeqWork *work, const SeqPass *pass, real *saved);
+gsize seq_chain_saved (const SeqChain *chain, guint n_lanes);
+
 /* Backward over frames [pass->at, + n_frames), just run with work->keep.
  * pass->state: as it was before those frames; not changed.
  * d_out: [n_frames][n_lanes][out_stride], padding zero; may be overwritten.

@@ -91,6 +91,7 @@ seq_learner_new (
   learner->d_params = seq_alloc (chain->n_params);
   learner->d_out = seq_alloc (learner->n_rows * learner->work->out_stride);
   learner->d_state = seq_alloc (chain->n_state);
+  learner->saved = seq_alloc (seq_chain_saved (chain, 1));
   seq_learner_set_memory (learner, memory);
   return learner;
 }
@@ -104,6 +105,7 @@ seq_learner_free (SeqLearner *learner)
   seq_free (learner->d_params);
   seq_free (learner->d_out);
   seq_free (learner->d_state);
+  seq_free (learner->saved);
   g_free (learner);
 }
 
@@ -149,7 +151,7 @@ run_rows (SeqLearner *learner, guint from, guint n, gboolean learn)
   if (!learn || !seq_chain_learns (learner->chain))
     pass.target = NULL;
   if (n > 0)
-    seq_chain_run (learner->chain, learner->work, &pass);
+    seq_chain_run_safely (learner->chain, learner->work, &pass, learner->saved);
 }
 
 /* Runs rows [from, from + n), and keeps the states that an update needs. */

@@ -37,7 +37,7 @@ typedef struct {
   SeqLearnerConfig config;
   guint n_rows;  /* window + horizon */
   SeqWork *work; /* rows of the window, kept */
-  real *d_params, *d_out, *d_state;
+  real *d_params, *d_out, *d_state, *saved;
   /* carried; in memory that the stream gives */
   SeqLearnerNumbers *numbers;
   real *params, *moment1, *moment2, *good; /* [n_params] */

@@ -3,8 +3,9 @@
  *
  * Everything that is learnt or carried lies in one block of memory:
  *
- *   Carried | Channel [n_channels] | forecasts [horizon][n_outputs]
- *   | past inputs [horizon][n_channels] | one part a lane
+ *   Carried | Channel [n_channels] | Param [n_params]
+ *   | forecasts [horizon][n_outputs] | past inputs [horizon][n_channels]
+ *   | one part a lane
  *
  * where a lane's part is its chain state, or its learner's memory. So a
  * snapshot is one copy, and a stream of the same shape takes over from another
@@ -13,7 +14,8 @@
  * A model that looks ahead and came without scales of its own gets running
  * normalisation: mean and variance of each channel over all it has learnt
  * from (Welford 1962), with outliers clipped and, when they keep coming,
- * believed: then older samples count for less. Effects are not scaled.
+ * believed: then older samples count for less. Effects are not scaled, nor
+ * are models from a file, which know what they were trained on.
  */
 #include "src/stream.h"
 #include "src/cpu.h"
@@ -41,6 +43,12 @@ typedef struct {
   double first, sum, sum_squares, residual_squares, score_peak;
 } Channel;
 
+/* A conditioning input on its way. */
+typedef struct {
+  double value, target;
+  guint64 left; /* frames until it arrives */
+} Param;
+
 typedef struct {
   guint64 n_frames; /* since the state was at its start */
   guint64 n_total, n_non_finite, n_rewinds;
@@ -52,13 +60,16 @@ struct _SeqStream {
   char *shape; /* equal for streams that can swap memory */
   guint n_channels, n_outputs, n_lanes;
   guint n_signal;                 /* channels a lane */
+  guint n_params;                 /* inputs of the model past those */
   guint horizon;                  /* of the rings; at least 1 */
   gboolean running;               /* normalisation */
   gboolean predicts;              /* outputs can be compared with inputs */
   SeqWork *work;                  /* all lanes; not with a gradient learner */
+  real *saved;                    /* for seq_chain_run_safely() with it */
   SeqLearner **learners;          /* one a lane, or NULL */
   real *learner_in, *learner_out; /* [BLOCK][lane][padded width] */
-  double *params;                 /* conditioning [n_in - n_signal] */
+  SeqStream *before;              /* fades out, or NULL */
+  guint n_fade, faded;            /* frames */
   /* scratch of one block, [BLOCK][...] */
   double *x, *y, *r, *score, *shift, *scale;
   real *target, *bits;
@@ -69,6 +80,7 @@ struct _SeqStream {
   gsize memory_size;
   Carried *carried;
   Channel *channels;
+  Param *params;
   double *forecasts, *past;
   guint8 *lanes;
   gsize lane_size;
@@ -97,6 +109,8 @@ set_memory (SeqStream *stream, gpointer memory)
   at += padded (sizeof (Carried));
   stream->channels = (Channel *) at;
   at += padded (stream->n_channels * sizeof (Channel));
+  stream->params = (Param *) at;
+  at += padded (stream->n_params * sizeof (Param));
   stream->forecasts = (double *) at;
   at += padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double));
   stream->past = (double *) at;
@@ -150,6 +164,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   const SeqChain *chain = model->chain;
   g_autoptr (SeqStream) stream = NULL;
   SeqChannelMode mode = config->channel_mode;
+  guint n_signal = model->n_signal;
   gsize rows;
   SeqLearnerConfig learner_config = { .rate = config->learning_rate,
     .window = config->window,
@@ -157,12 +172,14 @@ seq_stream_new (SeqModel *model, guint n_channels,
 
   g_return_val_if_fail (n_channels > 0, NULL);
   if (mode == SEQ_CHANNELS_AUTO)
-    mode = model->n_signal == n_channels ? SEQ_CHANNELS_JOINT
-                                         : SEQ_CHANNELS_INDEPENDENT;
-  if (mode == SEQ_CHANNELS_JOINT ? n_channels != model->n_signal
-                                 : n_channels % model->n_signal != 0) {
+    mode =
+        n_signal == n_channels ? SEQ_CHANNELS_JOINT : SEQ_CHANNELS_INDEPENDENT;
+  if (mode == SEQ_CHANNELS_JOINT && n_channels == chain->n_in)
+    n_signal = chain->n_in;
+  if (mode == SEQ_CHANNELS_JOINT ? n_channels != n_signal
+                                 : n_channels % n_signal != 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-        "the model wants %u channels%s, the stream has %u", model->n_signal,
+        "the model wants %u channels%s, the stream has %u", n_signal,
         mode == SEQ_CHANNELS_JOINT ? "" : " or a multiple of it", n_channels);
     return NULL;
   }
@@ -183,12 +200,12 @@ seq_stream_new (SeqModel *model, guint n_channels,
     return NULL;
   }
   if (config->learn != SEQ_LEARN_OFF
-      && (config->horizon < 1 || chain->n_out != model->n_signal)) {
+      && (config->horizon < 1 || chain->n_out != n_signal)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "to learn from the stream alone a model must forecast its own input: "
         "horizon is %u where 1 or more is needed, outputs are %u where %u are "
         "needed",
-        config->horizon, chain->n_out, model->n_signal);
+        config->horizon, chain->n_out, n_signal);
     return NULL;
   }
 
@@ -196,22 +213,26 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->model = seq_model_ref (model);
   stream->config = *config;
   stream->n_channels = n_channels;
-  stream->n_signal = model->n_signal;
-  stream->n_lanes = n_channels / model->n_signal;
+  stream->n_signal = n_signal;
+  stream->n_params = chain->n_in - n_signal;
+  stream->n_lanes = n_channels / n_signal;
   stream->n_outputs = stream->n_lanes * chain->n_out;
   stream->predicts = stream->n_outputs == n_channels;
   stream->horizon = MAX (config->horizon, 1);
-  stream->running = config->horizon > 0 && !model->normalised;
+  stream->running = config->horizon > 0 && !model->normalised
+                    && g_str_equal (model->format, "untrained");
   if (descends (model, config)) {
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
     stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
     stream->lane_size = chain->n_state * sizeof (real);
     stream->work = seq_work_new (chain, BLOCK, stream->n_lanes, FALSE);
+    stream->saved = seq_alloc (seq_chain_saved (chain, stream->n_lanes));
   }
 
   stream->memory_size =
       padded (sizeof (Carried)) + padded (n_channels * sizeof (Channel))
+      + padded (stream->n_params * sizeof (Param))
       + padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double))
       + padded ((gsize) stream->horizon * n_channels * sizeof (double))
       + padded (stream->n_lanes * stream->lane_size);
@@ -228,7 +249,6 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->shape = describe_shape (stream);
 
   rows = (gsize) BLOCK * n_channels;
-  stream->params = g_new0 (double, chain->n_in - model->n_signal + 1);
   stream->x = g_new0 (double, rows);
   stream->r = g_new0 (double, rows);
   stream->score = g_new0 (double, rows);
@@ -255,9 +275,9 @@ seq_stream_free (SeqStream *stream)
   seq_free (stream->learner_in);
   seq_free (stream->learner_out);
   seq_work_free (stream->work);
+  seq_free (stream->saved);
   seq_model_unref (stream->model);
   g_free (stream->shape);
-  g_free (stream->params);
   g_free (stream->x);
   g_free (stream->y);
   g_free (stream->r);
@@ -302,13 +322,50 @@ seq_stream_n_lanes (SeqStream *stream)
   return stream->n_lanes;
 }
 
-void
-seq_stream_set_params (SeqStream *stream, const double *values, guint n)
+static void
+arrive (Param *p)
 {
-  guint n_params = stream->model->chain->n_in - stream->n_signal;
+  p->value = p->target;
+  p->left = 0;
+}
 
-  for (guint i = 0; i < MIN (n, n_params); i++)
-    stream->params[i] = CLAMP (values[i], 0, 1);
+guint
+seq_stream_n_params (SeqStream *stream)
+{
+  return stream->n_params;
+}
+
+void
+seq_stream_set_params (
+    SeqStream *stream, const double *values, guint n, guint n_frames)
+{
+  for (guint i = 0; i < MIN (n, stream->n_params); i++) {
+    Param *p = &stream->params[i];
+    double target = CLAMP (values[i], 0, 1);
+
+    if (target == p->target)
+      continue;
+    p->target = target;
+    p->left = n_frames;
+    if (stream->carried->n_frames == 0 || n_frames == 0)
+      arrive (p);
+  }
+}
+
+void
+seq_stream_fade (SeqStream *stream, SeqStream *before, guint n_frames)
+{
+  g_return_if_fail (stream->n_channels == before->n_channels
+                    && stream->n_outputs == before->n_outputs);
+  stream->before = n_frames > 0 ? before : NULL;
+  stream->n_fade = n_frames;
+  stream->faded = 0;
+}
+
+gboolean
+seq_stream_fading (SeqStream *stream)
+{
+  return stream->before != NULL;
 }
 
 void
@@ -321,6 +378,9 @@ seq_stream_rewind (SeqStream *stream)
       seq_learner_rewind (stream->learners[l]);
     else
       seq_chain_rewind (chain, stream->model->params, lane_state (stream, l));
+  for (guint k = 0; k < stream->n_params; k++)
+    arrive (&stream->params[k]);
+  stream->before = NULL;
   stream->carried->n_frames = 0;
   stream->carried->n_rewinds++;
 }
@@ -332,6 +392,9 @@ seq_stream_restart (SeqStream *stream)
 
   memset (stream->carried, 0, sizeof (Carried));
   memset (stream->channels, 0, stream->n_channels * sizeof (Channel));
+  for (guint k = 0; k < stream->n_params; k++)
+    arrive (&stream->params[k]);
+  stream->before = NULL;
   for (guint l = 0; l < stream->n_lanes; l++)
     if (stream->learners)
       seq_learner_start (stream->learners[l], model->params);
@@ -348,8 +411,6 @@ seq_stream_adopt (SeqStream *stream, SeqStream *from)
     return FALSE;
   set_memory (stream, from->memory);
   set_memory (from, memory);
-  memcpy (stream->params, from->params,
-      (stream->model->chain->n_in - stream->n_signal) * sizeof (double));
   for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
     seq_learner_resume (stream->learners[l]);
   return TRUE;
@@ -381,6 +442,10 @@ check_memory (SeqStream *stream)
         || !isfinite (channel->variance) || !(channel->residual_power >= 0))
       return FALSE;
   }
+  for (guint k = 0; k < stream->n_params; k++)
+    if (!(stream->params[k].value >= 0 && stream->params[k].value <= 1
+            && stream->params[k].target >= 0 && stream->params[k].target <= 1))
+      return FALSE;
   for (guint l = 0; l < stream->n_lanes; l++)
     if ((stream->learners && !seq_learner_check (stream->learners[l]))
         || !seq_chain_check_state (chain, lane_state (stream, l)))
@@ -588,6 +653,17 @@ read_block (SeqStream *stream, const SeqSignal *in, gsize from, guint n)
   return n;
 }
 
+/* A straight line to the target, frame by frame. */
+static double
+next_value (Param *p)
+{
+  if (p->left == 1)
+    arrive (p);
+  else if (p->left > 0)
+    p->value += (p->target - p->value) / (double) p->left--;
+  return p->value;
+}
+
 /* Normalised rows [n][lane][n_in] into `rows`, and what a learning read-out
  * should have forecast for each frame. */
 static void
@@ -630,10 +706,14 @@ scale_block (
     for (guint c = 0; c < channels; c++)
       past[c] = rows[((gsize) t * stream->n_lanes + c / n_signal) * stride
                      + c % n_signal];
-    for (guint lane = 0; lane < stream->n_lanes; lane++)
-      for (guint k = n_signal; k < chain->n_in; k++)
-        rows[((gsize) t * stream->n_lanes + lane) * stride + k] =
-            (real) stream->params[k - n_signal];
+    for (guint k = n_signal; k < chain->n_in; k++) {
+      double u = (next_value (&stream->params[k - n_signal])
+                     - stream->model->in_shift[k])
+                 * stream->model->in_scale[k];
+
+      for (guint lane = 0; lane < stream->n_lanes; lane++)
+        rows[((gsize) t * stream->n_lanes + lane) * stride + k] = (real) u;
+    }
   }
 }
 
@@ -650,7 +730,7 @@ unscale_block (SeqStream *stream, const real *out, gsize stride, guint n)
       gsize at = (gsize) t * stream->n_outputs + o;
 
       if (stream->running && stream->predicts)
-        y = y / stream->scale[at] + stream->shift[at];
+        y = y * (1 / stream->scale[at]) + stream->shift[at];
       else
         y = y * stream->model->out_scale[o % n_out]
             + stream->model->out_shift[o % n_out];
@@ -689,27 +769,14 @@ run_block (SeqStream *stream, guint n, gboolean learn)
       .valid = stream->lane_valid,
       .score = stream->bits };
 
-    seq_chain_run (chain, stream->work, &pass);
+    seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
   }
 
-  /* a state that has left the numbers must not stay there */
-  for (guint l = 0; l < lanes; l++) {
-    gboolean finite = TRUE;
-
-    for (guint t = 0; t < n; t++)
-      for (guint k = 0; k < chain->n_out; k++) {
-        real *y = &out[((gsize) t * lanes + l) * out_stride + k];
-
-        if (!isfinite (*y)) {
-          *y = 0;
-          finite = FALSE;
-        }
-      }
-    if (!finite && stream->learners)
-      seq_learner_rewind (stream->learners[l]);
-    else if (!finite)
-      seq_chain_rewind (chain, stream->model->params, lane_state (stream, l));
-  }
+  /* what a layer that learns in its state may have come to */
+  for (gsize row = 0; row < (gsize) n * lanes; row++)
+    for (guint k = 0; k < chain->n_out; k++)
+      if (!isfinite (out[row * out_stride + k]))
+        out[row * out_stride + k] = 0;
   return out;
 }
 
@@ -761,33 +828,71 @@ judge_frame (SeqStream *stream, guint t)
       stream->n_outputs * sizeof (double));
 }
 
+/* What leaves goes over from one stream to the other, in a line. */
+static void
+fade (SeqStream *stream, guint n)
+{
+  SeqStream *before = stream->before;
+
+  for (guint t = 0; t < n && stream->faded < stream->n_fade; t++) {
+    double w = ++stream->faded / (stream->n_fade + 1.0);
+    gsize y = (gsize) t * stream->n_outputs, x = (gsize) t * stream->n_channels;
+
+    for (gsize i = y; i < y + stream->n_outputs; i++)
+      stream->y[i] += (1 - w) * (before->y[i] - stream->y[i]);
+    for (gsize i = x; i < x + stream->n_channels; i++) {
+      stream->r[i] += (1 - w) * (before->r[i] - stream->r[i]);
+      stream->score[i] += (1 - w) * (before->score[i] - stream->score[i]);
+    }
+  }
+  if (stream->faded == stream->n_fade)
+    stream->before = NULL;
+}
+
+/* Goes over n frames or fewer, and leaves what each gave in y, r and score.
+ * Returns how many. */
+static guint
+run_frames (
+    SeqStream *stream, const SeqSignal *in, gsize from, guint n, gboolean learn)
+{
+  const SeqChain *chain = stream->model->chain;
+  const real *out;
+
+  n = read_block (stream, in, from, n);
+  scale_block (stream, stream->learners ? stream->learner_in : stream->work->in,
+      SEQ_PAD (chain->n_in), n, learn);
+  out = run_block (stream, n, learn);
+  unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
+  for (guint t = 0; t < n; t++)
+    judge_frame (stream, t);
+  stream->carried->n_frames += n;
+  stream->carried->n_total += n;
+  if (G_UNLIKELY (stream->before)) {
+    /* what stops a block is in the input: this one stops there, too */
+    run_frames (stream->before, in, from, n, FALSE);
+    fade (stream, n);
+  }
+  return n;
+}
+
 void
 seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
     double mix_from, double mix_to, SeqProcessFlags flags)
 {
-  const SeqChain *chain = stream->model->chain;
   gboolean learn = stream->config.learn != SEQ_LEARN_OFF
                    && !(flags & SEQ_PROCESS_NO_LEARNING);
   double mix_step = n_frames ? (mix_to - mix_from) / (double) n_frames : 0;
   guint64 ftz = seq_ftz_begin ();
 
   for (gsize from = 0; from < n_frames;) {
-    guint n =
-        read_block (stream, in, from, (guint) MIN (BLOCK, n_frames - from));
-    const real *out;
-
-    scale_block (stream,
-        stream->learners ? stream->learner_in : stream->work->in,
-        SEQ_PAD (chain->n_in), n, learn);
-    out = run_block (stream, n, learn);
-    unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
+    guint n = run_frames (
+        stream, in, from, (guint) MIN (BLOCK, n_frames - from), learn);
 
     for (guint t = 0; t < n; t++) {
       gsize i = from + t;
       double mix = mix_from + mix_step * (double) i;
 
-      judge_frame (stream, t);
       for (guint c = 0; c < stream->n_channels; c++) {
         gsize at = (gsize) t * stream->n_channels + c;
 
@@ -809,8 +914,6 @@ seq_stream_process (SeqStream *stream, const SeqSignal *in,
           put_sample (outputs[SEQ_OUTPUT_PREDICTION], o, i, y);
         }
     }
-    stream->carried->n_frames += n;
-    stream->carried->n_total += n;
     from += n;
   }
   seq_ftz_end (ftz);

@@ -38,8 +38,10 @@ typedef struct {
 
 typedef struct _SeqStream SeqStream;
 
-/* Takes a reference on the model. Fails with SEQ_ERROR_SHAPE ("the model
- * wants 6 channels, the stream has 2") or SEQ_ERROR_CONFIG. Control thread. */
+/* Takes a reference on the model. Jointly, as many channels as the model has
+ * inputs bring its conditioning with them. Fails with SEQ_ERROR_SHAPE ("the
+ * model wants 6 channels, the stream has 2") or SEQ_ERROR_CONFIG. Control
+ * thread. */
 SeqStream *seq_stream_new (SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error);
 void seq_stream_free (SeqStream *stream);
@@ -50,6 +52,7 @@ const SeqStreamConfig *seq_stream_config (SeqStream *stream);
 guint seq_stream_n_channels (SeqStream *stream); /* in */
 guint seq_stream_n_outputs (SeqStream *stream);  /* channels of a prediction */
 guint seq_stream_n_lanes (SeqStream *stream);
+guint seq_stream_n_params (SeqStream *stream); /* conditioning inputs */
 
 typedef enum {
   SEQ_FORMAT_S16,
@@ -90,9 +93,19 @@ void seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
     double mix_from, double mix_to, SeqProcessFlags flags);
 
-/* Conditioning inputs of the model, 0..1, taken up from the next frame on.
- * Real-time safe. */
-void seq_stream_set_params (SeqStream *stream, const double *values, guint n);
+/* Conditioning inputs of the model, 0..1, 0 to begin with. One that changes
+ * goes to its new value in a straight line of n_frames frames (1: the next
+ * frame has it; at the start of a stream, always), however the stream is cut.
+ * Those the model does not have are ignored. Real-time safe. */
+void seq_stream_set_params (
+    SeqStream *stream, const double *values, guint n, guint n_frames);
+
+/* For the next n_frames frames what leaves goes over, in a line, from what
+ * `before` gives, which runs along and learns no more. It must have the same
+ * numbers of channels and outputs, and live until nothing fades; a rewind or a
+ * restart ends it. Both are real-time safe. */
+void seq_stream_fade (SeqStream *stream, SeqStream *before, guint n_frames);
+gboolean seq_stream_fading (SeqStream *stream);
 
 /* What is carried from frame to frame goes back to the start; what was learnt
  * stays. Real-time safe. */

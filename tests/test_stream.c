@@ -429,6 +429,228 @@ test_in_place_and_mix (void)
         x[t], t / 400.0 * wet[t] + (1 - t / 400.0) * dry[t], 1e-6);
 }
 
+/* A relu rnn that doubles its state with each frame: infinite within a block.
+ */
+static SeqStream *
+make_exploding (SeqLearn learn)
+{
+  static const double hh[4] = { 2, 0, 0, 2 }, ih[2] = { 1, -1 };
+  SeqStreamConfig config = {
+    .learn = learn, .learning_rate = 1e-3, .window = 48, .horizon = 1
+  };
+  g_autoptr (SeqBuilder) builder = seq_builder_new (1);
+  g_autoptr (SeqModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  SeqStream *stream;
+
+  seq_builder_add (builder, "rnn",
+      g_variant_new_parsed ("{'hidden_size': <2>, 'nonlinearity': <'relu'>}"),
+      NULL);
+  seq_builder_add (
+      builder, learn >= SEQ_LEARN_READOUT ? "readout" : "dense", NULL, NULL);
+  seq_builder_seed (builder, 1);
+  seq_builder_set (builder, 0, "weight_ih", "ih", ih, 2, 1, NULL, &error);
+  seq_builder_set (builder, 0, "weight_hh", "hh", hh, 2, 2, NULL, &error);
+  g_assert_no_error (error);
+  model = seq_builder_finish (builder, &error);
+  g_assert_no_error (error);
+  stream = seq_stream_new (model, 2, &config, &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+/* A state that leaves the numbers begins anew at that very frame, in that lane,
+ * whatever the cuts; what a read-out has learnt by then stays finite. */
+static void
+test_exploding (void)
+{
+  static const guint cuts[] = { 1, 2, 63, 64, 65, 480, 7 };
+
+  for (SeqLearn learn = SEQ_LEARN_OFF; learn <= SEQ_LEARN_BOTH; learn++) {
+    g_autofree float *x = signal_2 ();
+    g_autofree float *whole = g_new0 (float, 6 * N);
+    g_autofree float *parts = g_new0 (float, 6 * N);
+    g_autoptr (SeqStream) a = make_exploding (learn);
+    g_autoptr (SeqStream) b = make_exploding (learn);
+    guint n_zero = 0;
+
+    run (a, x, whole, 2, 0, N);
+    for (guint t = 0, i = 0; t < N; i++) {
+      guint n = MIN (cuts[i % G_N_ELEMENTS (cuts)], N - t);
+
+      run (b, x, parts, 2, t, n);
+      t += n;
+    }
+    assert_same (parts, whole, 6 * N);
+    for (guint i = 0; i < 6 * N; i++)
+      g_assert_true (isfinite (whole[i]));
+    for (guint i = 0; i < 2 * N; i++)
+      n_zero += learn == SEQ_LEARN_OFF && whole[i] == 0;
+    if (learn == SEQ_LEARN_OFF)
+      g_assert_cmpuint (n_zero, >, 10);
+  }
+}
+
+/* An effect of one signal and two knobs. */
+static SeqStream *
+make_effect (guint n_channels, SeqChannelMode mode)
+{
+  SeqStreamConfig config = { .channel_mode = mode };
+  g_autoptr (SeqBuilder) builder = seq_builder_new (3);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) model = NULL;
+  SeqStream *stream;
+
+  seq_builder_add (builder, "lstm", NULL, NULL);
+  seq_builder_add (builder, "dense", NULL, NULL);
+  seq_builder_seed (builder, 5);
+  seq_builder_set_n_signal (builder, 1);
+  model = seq_builder_finish (builder, &error);
+  g_assert_no_error (error);
+  stream = seq_stream_new (model, n_channels, &config, &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+/* Prediction of a stream of any width, n frames from `from`. */
+static void
+predict (SeqStream *stream, float *x, float *y, guint from, guint n)
+{
+  guint n_in = seq_stream_n_channels (stream);
+  guint n_out = seq_stream_n_outputs (stream);
+  gpointer in_at[3], out_at[3];
+  SeqSignal in = { SEQ_FORMAT_F32, in_at, n_in };
+  SeqSignal out = { SEQ_FORMAT_F32, out_at, n_out };
+
+  for (guint c = 0; c < n_in; c++)
+    in_at[c] = x + from * n_in + c;
+  for (guint o = 0; o < n_out; o++)
+    out_at[o] = y + from * n_out + o;
+  seq_stream_process (stream, &in,
+      (const SeqSignal *[SEQ_N_OUTPUTS]){ NULL, &out, NULL, NULL }, n, 1, 1, 0);
+}
+
+/* Knobs move in a line of that many frames from where they are, whatever the
+ * cuts; at the start of a stream they are where they are set. A model's inputs
+ * may all come in the stream: then the knobs' curve is a channel. */
+static void
+test_params (void)
+{
+  enum { SET = 100, RAMP = 150, LONG = 500 };
+  static const guint cuts[] = { 500, 1, 64, 37 };
+  static const double from[2] = { 0.25, 0.5 }, to[2] = { 0.75, 0.5 };
+  float x[LONG], y[LONG], first[LONG], all[3 * LONG], expected[LONG];
+  g_autoptr (SeqStream) joint = make_effect (3, SEQ_CHANNELS_JOINT);
+  double knob = from[0];
+
+  g_assert_cmpuint (seq_stream_n_lanes (joint), ==, 1);
+  g_assert_cmpuint (seq_stream_n_params (joint), ==, 0);
+  for (guint t = 0; t < LONG; t++) {
+    x[t] = (float) sin (0.1 * t);
+    if (t >= SET && t < SET + RAMP)
+      knob = 0.25 + 0.5 * (t - SET + 1) / RAMP;
+    all[3 * t] = x[t];
+    all[3 * t + 1] = (float) knob;
+    all[3 * t + 2] = 0.5f;
+  }
+  predict (joint, all, expected, 0, LONG);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cuts); i++) {
+    g_autoptr (SeqStream) stream = make_effect (1, SEQ_CHANNELS_AUTO);
+
+    g_assert_cmpuint (seq_stream_n_params (stream), ==, 2);
+    for (guint t = 0; t < LONG;) {
+      guint n = MIN (cuts[i], (t < SET ? SET : LONG) - t);
+
+      seq_stream_set_params (stream, t < SET ? from : to, 2, RAMP);
+      predict (stream, x, y, t, n);
+      t += n;
+    }
+    for (guint t = 0; t < LONG; t++)
+      g_assert_cmpfloat_with_epsilon (y[t], expected[t], 1e-6);
+    if (i == 0)
+      memcpy (first, y, sizeof y);
+    else
+      assert_same (y, first, LONG);
+  }
+}
+
+/* One stream fades into another in a line, whatever the cuts. */
+static void
+test_fade (void)
+{
+  enum { FADE = 150, LONG = 500 };
+  static const guint cuts[] = { 500, 1, 64, 37 };
+  static const Case from = { "ar", "ar", SEQ_LEARN_OFF, 1,
+    SEQ_CHANNELS_INDEPENDENT };
+  static const Case to = { "lstm", "lstm", SEQ_LEARN_OFF, 1,
+    SEQ_CHANNELS_INDEPENDENT };
+  float x[LONG], a[LONG], b[LONG], y[LONG], first[LONG];
+  g_autoptr (SeqStream) old = make (&from, 1), new = make (&to, 1);
+
+  for (guint t = 0; t < LONG; t++)
+    x[t] = (float) sin (0.1 * t);
+  x[70] = NAN;
+  predict (old, x, a, 0, LONG);
+  predict (new, x, b, 0, LONG);
+  for (guint i = 0; i < G_N_ELEMENTS (cuts); i++) {
+    seq_stream_restart (old);
+    seq_stream_restart (new);
+    seq_stream_fade (new, old, FADE);
+    for (guint t = 0; t < LONG; t += cuts[i]) {
+      g_assert_cmpint (seq_stream_fading (new), ==, t < FADE);
+      predict (new, x, y, t, MIN (cuts[i], LONG - t));
+    }
+    for (guint t = 0; t < LONG; t++) {
+      double w = MIN ((t + 1) / (FADE + 1.0), 1);
+
+      g_assert_cmpfloat_with_epsilon (y[t], w * b[t] + (1 - w) * a[t], 1e-6);
+    }
+    assert_same (y + FADE, b + FADE, LONG - FADE);
+    if (i == 0)
+      memcpy (first, y, sizeof y);
+    else
+      assert_same (y, first, LONG);
+  }
+}
+
+/* What gradient descent has learnt, taken out as a model, gives the same bits
+ * in a stream that learns no more; a read-out's the same within rounding. */
+static void
+test_learnt (void)
+{
+  static const SeqLearn learners[] = { SEQ_LEARN_GRADIENT, SEQ_LEARN_BOTH };
+
+  for (guint i = 0; i < G_N_ELEMENTS (learners); i++) {
+    const Case c = { "lstm", "lstm", learners[i], 1, SEQ_CHANNELS_INDEPENDENT };
+    SeqStreamConfig config = {
+      .learning_rate = 1e-3, .window = 48, .horizon = 1
+    };
+    g_autofree float *x = signal_2 ();
+    float y[N], expected[N];
+    g_autoptr (SeqStream) stream = make (&c, 1), other = NULL;
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SeqModel) model = NULL;
+    SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ x }, 1 };
+    SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ expected }, 1 };
+
+    predict (stream, x, y, 0, N);
+    model = seq_stream_learnt_model (stream, 0, &error);
+    g_assert_no_error (error);
+    other = seq_stream_new (model, 1, &config, &error);
+    g_assert_no_error (error);
+    seq_stream_rewind (stream);
+    seq_stream_process (stream, &in,
+        (const SeqSignal *[SEQ_N_OUTPUTS]){ NULL, &out, NULL, NULL }, N, 1, 1,
+        SEQ_PROCESS_NO_LEARNING);
+    predict (other, x, y, 0, N);
+    if (learners[i] == SEQ_LEARN_GRADIENT)
+      assert_same (y, expected, N);
+    for (guint t = 0; t < N; t++)
+      g_assert_cmpfloat_with_epsilon (y[t], expected[t], 1e-4);
+  }
+}
+
 /* Models and streams that don't fit are refused with both numbers. */
 static void
 test_refusals (void)
@@ -482,5 +704,9 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/formats", test_formats);
   g_test_add_func ("/stream/in-place-and-mix", test_in_place_and_mix);
   g_test_add_func ("/stream/refusals", test_refusals);
+  g_test_add_func ("/stream/exploding", test_exploding);
+  g_test_add_func ("/stream/params", test_params);
+  g_test_add_func ("/stream/fade", test_fade);
+  g_test_add_func ("/stream/learnt", test_learnt);
   return g_test_run ();
 }

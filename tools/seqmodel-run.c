@@ -28,7 +28,7 @@ set_params (SeqStream *stream, const char *text, guint n, GError **error)
   }
   for (guint i = 0; i < n; i++)
     values[i] = g_ascii_strtod (parts[i], NULL);
-  seq_stream_set_params (stream, values, n);
+  seq_stream_set_params (stream, values, n, 1);
   return TRUE;
 }
 
