@@ -336,20 +336,18 @@ seq_stream_n_params (SeqStream *stream)
 }
 
 void
-seq_stream_set_params (
-    SeqStream *stream, const double *values, guint n, guint n_frames)
+seq_stream_set_param (SeqStream *stream, guint i, double value, guint n_frames)
 {
-  for (guint i = 0; i < MIN (n, stream->n_params); i++) {
-    Param *p = &stream->params[i];
-    double target = CLAMP (values[i], 0, 1);
+  Param *p = &stream->params[i];
 
-    if (target == p->target)
-      continue;
-    p->target = target;
-    p->left = n_frames;
-    if (stream->carried->n_frames == 0 || n_frames == 0)
-      arrive (p);
-  }
+  g_return_if_fail (i < stream->n_params);
+  value = CLAMP (value, 0, 1);
+  if (value == p->target)
+    return;
+  p->target = value;
+  p->left = n_frames;
+  if (stream->carried->n_frames == 0)
+    arrive (p);
 }
 
 void

@@ -93,12 +93,11 @@ void seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
     double mix_from, double mix_to, SeqProcessFlags flags);
 
-/* Conditioning inputs of the model, 0..1, 0 to begin with. One that changes
- * goes to its new value in a straight line of n_frames frames (1: the next
- * frame has it; at the start of a stream, always), however the stream is cut.
- * Those the model does not have are ignored. Real-time safe. */
-void seq_stream_set_params (
-    SeqStream *stream, const double *values, guint n, guint n_frames);
+/* Conditioning input i < n_params, 0..1, 0 to begin with. It goes to a new
+ * value in a straight line of n_frames > 0 frames, however the stream is cut;
+ * at the start of a stream it is there at once. Real-time safe. */
+void seq_stream_set_param (
+    SeqStream *stream, guint i, double value, guint n_frames);
 
 /* For the next n_frames frames what leaves goes over, in a line, from what
  * `before` gives, which runs along and learns no more. It must have the same

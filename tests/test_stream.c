@@ -562,7 +562,8 @@ test_params (void)
     for (guint t = 0; t < LONG;) {
       guint n = MIN (cuts[i], (t < SET ? SET : LONG) - t);
 
-      seq_stream_set_params (stream, t < SET ? from : to, 2, RAMP);
+      for (guint k = 0; k < 2; k++)
+        seq_stream_set_param (stream, k, t < SET ? from[k] : to[k], RAMP);
       predict (stream, x, y, t, n);
       t += n;
     }

@@ -18,7 +18,6 @@ static gboolean
 set_params (SeqStream *stream, const char *text, guint n, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (text, ",", -1);
-  g_autofree double *values = g_new0 (double, g_strv_length (parts) + 1);
 
   if (g_strv_length (parts) != n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
@@ -27,8 +26,7 @@ set_params (SeqStream *stream, const char *text, guint n, GError **error)
     return FALSE;
   }
   for (guint i = 0; i < n; i++)
-    values[i] = g_ascii_strtod (parts[i], NULL);
-  seq_stream_set_params (stream, values, n, 1);
+    seq_stream_set_param (stream, i, g_ascii_strtod (parts[i], NULL), 1);
   return TRUE;
 }
 
