@@ -34,6 +34,14 @@ is_json (const guint8 *data, gsize size)
   return i < size && data[i] == '{';
 }
 
+/* Field 1, ir_version, comes first: a small number. */
+static gboolean
+is_onnx (const guint8 *data, gsize size)
+{
+  return size > 0 && data[0] == 0x08
+         && (size == 1 || (data[1] > 0 && data[1] < 0x80));
+}
+
 static const struct {
   const char *name;
   gboolean (*sniff) (const guint8 *data, gsize size);
@@ -42,6 +50,7 @@ static const struct {
 } readers[] = {
   { "JSON", is_json, seq_read_json },
   { "safetensors", is_safetensors, seq_read_safetensors },
+  { "ONNX", is_onnx, seq_read_onnx },
 };
 
 /* What people will try, and what to do instead. */
@@ -60,7 +69,7 @@ const char *const *
 seq_model_formats (void)
 {
   static const char *const names[] = { "safetensors", "RTNeural", "AIDA-X",
-    "GuitarML", "NAM", "state_dict JSON", NULL };
+    "GuitarML", "NAM", "ONNX", "state_dict JSON", NULL };
 
   return names;
 }

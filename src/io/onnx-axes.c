@@ -1,0 +1,309 @@
+/* onnx-axes.c: ONNX' nodes that move, add and drop axes of a signal and change
+ * no number of it. SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "src/io/onnx.h"
+
+#include <string.h>
+
+static gboolean
+trace_cast (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  gint64 to = seq_onnx_int (node, "to", SEQ_ONNX_FLOAT);
+
+  if (to == SEQ_ONNX_FLOAT || to == SEQ_ONNX_DOUBLE || to == SEQ_ONNX_FLOAT16
+      || to == SEQ_ONNX_BFLOAT16)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "to is %" G_GINT64_FORMAT " where a floating-point type can be run", to);
+  return FALSE;
+}
+
+static gboolean
+trace_identity (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean
+trace_transpose (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  gint64 perm[SEQ_ONNX_RANK];
+  guint n, seen = 0;
+
+  if (!seq_onnx_ints (node, "perm", NULL, perm, &n, error))
+    return FALSE;
+  for (guint i = 0; i < x->rank && (n == 0 || n == x->rank); i++) {
+    gint64 axis = n ? perm[i] : x->rank - 1 - i;
+
+    if (!seq_onnx_axis (&axis, x->rank, error))
+      return FALSE;
+    seen |= 1u << axis;
+    y->axes[i] = x->axes[axis];
+  }
+  if (seen == (1u << x->rank) - 1)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "perm is no permutation of %u axes", x->rank);
+  return FALSE;
+}
+
+gboolean
+seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error)
+{
+  const SeqOnnxAxis *a = &y->axes[axis];
+
+  if (seq_onnx_is_time (y, a)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "it picks one frame of the sequence: a sequence to one can't be run on "
+        "a stream");
+    return FALSE;
+  }
+  if (!seq_onnx_is_unit (a) && a->size) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "axis %u has %" G_GUINT64_FORMAT " entries where 1 is needed", axis,
+        a->size);
+    return FALSE;
+  }
+  y->rank--;
+  memmove (y->axes + axis, y->axes + axis + 1,
+      (y->rank - axis) * sizeof (SeqOnnxAxis));
+  return TRUE;
+}
+
+static gboolean
+trace_squeeze (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  GError *why = NULL;
+  const SeqArray *given = seq_onnx_constant (reader, node, 1, "axes", &why);
+  gint64 axes[SEQ_ONNX_RANK];
+  guint n, drop = 0;
+
+  if (why) {
+    g_propagate_error (error, why);
+    return FALSE;
+  }
+  if (!seq_onnx_ints (node, "axes", given, axes, &n, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++) {
+    if (!seq_onnx_axis (&axes[i], x->rank, error))
+      return FALSE;
+    drop |= 1u << axes[i];
+  }
+  for (guint i = x->rank; i-- > 0;)
+    if (n ? (drop >> i & 1) != 0 : seq_onnx_is_unit (&x->axes[i]))
+      if (!seq_onnx_drop_axis (y, i, error))
+        return FALSE;
+  return TRUE;
+}
+
+static gboolean
+trace_unsqueeze (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  GError *why = NULL;
+  const SeqArray *given = seq_onnx_constant (reader, node, 1, "axes", &why);
+  gint64 axes[SEQ_ONNX_RANK];
+  guint n, add = 0, from = 0;
+
+  if (why) {
+    g_propagate_error (error, why);
+    return FALSE;
+  }
+  if (!seq_onnx_ints (node, "axes", given, axes, &n, error))
+    return FALSE;
+  y->rank = x->rank + n;
+  for (guint i = 0; i < n; i++) {
+    if (!seq_onnx_axis (&axes[i], MIN (y->rank, SEQ_ONNX_RANK), error))
+      return FALSE;
+    add |= 1u << axes[i];
+  }
+  for (guint i = 0; i < MIN (y->rank, SEQ_ONNX_RANK); i++)
+    if (add >> i & 1)
+      y->axes[i] = (SeqOnnxAxis){ 0, 1 };
+    else if (from < x->rank)
+      y->axes[i] = x->axes[from++];
+  if (from == x->rank && y->rank <= SEQ_ONNX_RANK)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "axes of %u entries can't be added to %u", n, x->rank);
+  return FALSE;
+}
+
+/* One entry of an axis, which then is gone. */
+static gboolean
+trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  gint64 axis = seq_onnx_int (node, "axis", 0);
+  const SeqArray *index =
+      port == 0 ? seq_onnx_constant (reader, node, 1, "indices", error) : NULL;
+
+  if (!index || index->rank > 0
+      || (index->values[0] != 0 && index->values[0] != -1)) {
+    if (error && !*error)
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+          "only the one entry of an axis of one can be taken");
+    return FALSE;
+  }
+  return seq_onnx_axis (&axis, x->rank, error)
+         && seq_onnx_drop_axis (y, (guint) axis, error);
+}
+
+/* All of an axis, or, of the input, the first features. */
+static gboolean
+slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
+    GError **error)
+{
+  SeqOnnxAxis *axis = &y->axes[i];
+  gboolean whole =
+      end >= G_MAXINT32 || (axis->size && end >= (gint64) axis->size)
+      || (end <= SEQ_ONNX_LENGTH (0) && axis->of == 1u << (-2 - end));
+
+  if (start == 0 && step == 1 && whole)
+    return TRUE;
+  if (start == 0 && step == 1 && i == y->rank - 1 && !y->n_layers && end > 0
+      && !seq_onnx_is_time (y, axis)) {
+    axis->size = (guint64) end;
+    y->sliced = TRUE;
+    return TRUE;
+  }
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "it takes %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT
+      " of axis %u by steps of %" G_GINT64_FORMAT
+      " where all of an axis, or the first features of the input can be taken "
+      "(a sequence to one can't be run on a stream)",
+      start, end, i, step);
+  return FALSE;
+}
+
+static gboolean
+trace_slice (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  static const char *const names[] = { "starts", "ends", "axes", "steps" };
+  gint64 lists[4][SEQ_ONNX_RANK];
+  guint n[4];
+
+  for (guint i = 0; i < 4; i++) {
+    GError *why = NULL;
+    const SeqArray *given =
+        seq_onnx_constant (reader, node, i + 1, names[i], &why);
+
+    if (why) {
+      g_propagate_error (error, why);
+      return FALSE;
+    }
+    if (!seq_onnx_ints (node, names[i], given, lists[i], &n[i], error))
+      return FALSE;
+  }
+  if (port != 0 || n[0] != n[1] || (n[2] && n[2] != n[0])
+      || (n[3] && n[3] != n[0])) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "%u starts, %u ends, %u axes and %u steps do not fit", n[0], n[1], n[2],
+        n[3]);
+    return FALSE;
+  }
+  for (guint i = 0; i < n[0]; i++) {
+    gint64 axis = n[2] ? lists[2][i] : i;
+
+    if (!seq_onnx_axis (&axis, x->rank, error)
+        || !slice_axis (y, (guint) axis, lists[0][i], lists[1][i],
+            n[3] ? lists[3][i] : 1, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The axis of x, of those left, that entry `at` of a Reshape's target names; or
+ * -1. */
+static gint
+axis_for (const SeqOnnxValue *x, guint left, gint64 entry, guint at)
+{
+  for (guint i = x->rank; i-- > 0;) {
+    const SeqOnnxAxis *a = &x->axes[i];
+
+    if (left >> i & 1
+        && (entry == 0                     ? i == at
+            : entry <= SEQ_ONNX_LENGTH (0) ? a->of >> (-2 - entry) & 1
+                                           : entry == (gint64) a->size))
+      return (gint) i;
+  }
+  return -1;
+}
+
+/* Each entry of the target names an axis (0, its size, or a length that a run
+ * would tell), is 1, or stands for all axes that no other one names. */
+static gboolean
+trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  const SeqArray *given =
+      port == 0 ? seq_onnx_constant (reader, node, 1, "shape", error) : NULL;
+  gint64 target[SEQ_ONNX_RANK];
+  guint left = 0, n_free = 0;
+  gboolean numbered = FALSE;
+  guint8 rest = 0;
+  guint64 rest_size = 0;
+
+  if (!given
+      || !seq_onnx_ints (node, "shape", given, target, &y->rank, error)) {
+    if (error && !*error)
+      g_set_error (
+          error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "a constant shape is needed");
+    return FALSE;
+  }
+  for (guint i = 0; i < x->rank; i++)
+    left |= seq_onnx_is_unit (&x->axes[i]) ? 0 : 1u << i;
+  for (guint i = y->rank; i-- > 0;) {
+    gint from = target[i] == 1 ? -1 : axis_for (x, left, target[i], i);
+
+    y->axes[i] = (SeqOnnxAxis){ 0, 1 };
+    if (from >= 0) {
+      y->axes[i] = x->axes[from];
+      left &= ~(1u << from);
+    } else if (target[i] == -1 || target[i] > 1) {
+      y->axes[i] = (SeqOnnxAxis){ 0, 0 }; /* filled in below */
+      n_free++;
+      numbered |= target[i] > 1;
+    }
+  }
+  for (guint i = 0; i < x->rank; i++)
+    if (left >> i & 1) {
+      rest |= x->axes[i].of;
+      rest_size = left == 1u << i ? x->axes[i].size : 0;
+    }
+  for (guint i = 0; i < y->rank; i++)
+    if (!y->axes[i].size && !y->axes[i].of)
+      y->axes[i] =
+          rest ? (SeqOnnxAxis){ rest, rest_size } : (SeqOnnxAxis){ 0, 1 };
+  /* features may neither be cut apart nor mixed with time */
+  if (rest & SEQ_ONNX_FEATURES
+      && (n_free != 1 || numbered || rest != SEQ_ONNX_FEATURES)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "it mixes features with other axes, or cuts them apart");
+    return FALSE;
+  }
+  if (n_free == 0 && x->timed && rest & x->time) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "there is no place for time in its shape");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+const SeqOnnxOp seq_onnx_axes_ops[] = {
+  { "Cast", trace_cast, NULL },
+  { "Dropout", trace_identity, NULL },
+  { "Gather", trace_gather, NULL },
+  { "Identity", trace_identity, NULL },
+  { "Reshape", trace_reshape, NULL },
+  { "Slice", trace_slice, NULL },
+  { "Squeeze", trace_squeeze, NULL },
+  { "Transpose", trace_transpose, NULL },
+  { "Unsqueeze", trace_unsqueeze, NULL },
+  { NULL },
+};

@@ -1,0 +1,531 @@
+/* onnx.c: ONNX graphs of RNN, LSTM and GRU with dense heads, activations and a
+ * residual connection, as PyTorch, keras2onnx and tf2onnx write them.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The format orders nodes so that each stands after those it needs. One pass
+ * over them gives every name a value: a constant (folded as far as it goes), a
+ * signal, or the reason why it can't be run, which matters only if the output
+ * hangs on it. A signal knows the signal that it was made of, so that the
+ * output's line, read back to the graph's input, is the chain of layers.
+ *
+ * A stream has one batch and no length. So each axis of a signal says which
+ * axes of the graph's input lie in it: a recurrent node must run along the
+ * axis of time, whatever Transpose, Squeeze and Reshape did before, and nothing
+ * may take time apart or mix it with features. Lengths that exporters bake in
+ * are not compared.
+ */
+#include "src/io/onnx.h"
+
+#include <math.h>
+#include <string.h>
+
+#define OPSET_FIRST 7
+#define OPSET_LAST 22
+#define MAX_INPUTS 64 /* of a graph, without initializers */
+#define MAX_LAYERS 1024
+#define MAX_NODE_INPUTS 256
+
+/* --- values ------------------------------------------------------------------
+ */
+
+static void
+value_free (gpointer data)
+{
+  SeqOnnxValue *value = data;
+
+  seq_array_free (value->constant);
+  g_free (value);
+}
+
+static SeqOnnxValue *
+value_new (SeqOnnxReader *reader, const char *name)
+{
+  SeqOnnxValue *value = g_new0 (SeqOnnxValue, 1);
+
+  value->residual = -1;
+  g_ptr_array_add (reader->owned, value);
+  g_hash_table_insert (reader->values, (gpointer) name, value);
+  return value;
+}
+
+static const SeqOnnxValue *
+refuse (SeqOnnxReader *reader, SeqOnnxValue *value, GError *why)
+{
+  g_ptr_array_add (reader->errors, why);
+  value->refused = why;
+  return value;
+}
+
+/* The value of that name; initializers are read when first asked for. */
+static const SeqOnnxValue *
+value_of (SeqOnnxReader *reader, const char *name)
+{
+  SeqOnnxValue *value = g_hash_table_lookup (reader->values, name);
+  const Onnx__Tensor *tensor;
+  GError *why = NULL;
+
+  if (value)
+    return value;
+  value = value_new (reader, name);
+  tensor = g_hash_table_lookup (reader->initializers, name);
+  if (tensor) {
+    value->constant = seq_onnx_tensor (tensor, &reader->source, &why);
+  } else {
+    g_autofree char *clipped = seq_onnx_clip (name);
+
+    why = g_error_new (SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "'%s' is used where no node before has computed it", clipped);
+  }
+  return why ? refuse (reader, value, why) : value;
+}
+
+const SeqOnnxValue *
+seq_onnx_input (SeqOnnxReader *reader, const Onnx__Node *node, guint i)
+{
+  return i < node->n_input && *node->input[i]
+             ? value_of (reader, node->input[i])
+             : NULL;
+}
+
+const SeqArray *
+seq_onnx_constant (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
+    const char *what, GError **error)
+{
+  const SeqOnnxValue *value = seq_onnx_input (reader, node, i);
+  g_autofree char *name = NULL;
+
+  if (!value || value->constant)
+    return value ? value->constant : NULL;
+  name = seq_onnx_clip (node->input[i]);
+  if (value->refused)
+    g_set_error (error, SEQ_ERROR, value->refused->code, "%s: %s", what,
+        value->refused->message);
+  else
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "%s, '%s', is no constant but comes from a graph input", what, name);
+  return NULL;
+}
+
+static SeqOnnxAxis *
+last_axis (SeqOnnxValue *value)
+{
+  return &value->axes[value->rank - 1];
+}
+
+gboolean
+seq_onnx_layer (SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error)
+{
+  SeqOnnxAxis *axis = y->rank ? last_axis (y) : NULL;
+
+  if (y->residual >= 0) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "it stands after a residual connection, which must come last");
+    return FALSE;
+  }
+  if (!axis || seq_onnx_is_time (y, axis)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "its last axis is not that of the features");
+    return FALSE;
+  }
+  if (y->sliced || axis->of & (axis->of - 1)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        y->sliced ? "it takes some of the input's features and not all"
+                  : "its features are mixed with another axis");
+    return FALSE;
+  }
+  if (n_in && axis->size && axis->size != n_in) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "it takes %" G_GUINT64_FORMAT " features where %" G_GUINT64_FORMAT
+        " come",
+        n_in, axis->size);
+    return FALSE;
+  }
+  if (++y->n_layers > MAX_LAYERS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "there are more than %u layers", MAX_LAYERS);
+    return FALSE;
+  }
+  y->n_in = n_in;
+  if (n_out)
+    *axis = (SeqOnnxAxis){ SEQ_ONNX_FEATURES, n_out };
+  return TRUE;
+}
+
+/* --- the pass over the nodes -------------------------------------------------
+ */
+
+/* The lengths of a signal's axes, as far as the graph tells them. */
+static SeqArray *
+shape_of_signal (SeqOnnxReader *reader, const Onnx__Node *node,
+    const SeqOnnxValue *x, GError **error)
+{
+  gint64 start = seq_onnx_int (node, "start", 0);
+  gint64 end = seq_onnx_int (node, "end", x->rank);
+  guint64 n;
+  SeqArray *y;
+
+  start = CLAMP (start + (start < 0 ? x->rank : 0), 0, x->rank);
+  end = CLAMP (end + (end < 0 ? x->rank : 0), start, x->rank);
+  n = (guint64) (end - start);
+  y = seq_onnx_array (&n, 1, &reader->source, error);
+  for (guint64 i = 0; y && i < n; i++) {
+    const SeqOnnxAxis *a = &x->axes[start + (gint64) i];
+
+    y->values[i] = seq_onnx_is_unit (a) ? 1
+                   : a->of & SEQ_ONNX_FEATURES
+                       ? (double) a->size
+                       : SEQ_ONNX_LENGTH (g_bit_nth_lsf (a->of, -1));
+  }
+  return y;
+}
+
+/* A signal of the node's input `port`, or why there is none. */
+static gboolean
+trace (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+    const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
+{
+  const SeqOnnxOp *const tables[] = { seq_onnx_recurrent_ops,
+    seq_onnx_dense_ops, seq_onnx_axes_ops };
+
+  if (x->refused) {
+    y->refused = x->refused;
+    return TRUE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+    for (const SeqOnnxOp *op = tables[i]; op->type; op++)
+      if (seq_onnx_is (node, op->type)) {
+        *y = *x;
+        y->from = x;
+        y->node = node;
+        y->op = op;
+        y->n_in = 0;
+        return op->trace (reader, node, port, x, y, error);
+      }
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "this operator can't be run on a signal");
+  return FALSE;
+}
+
+/* Outputs after the first: Y_h of a single frame is Y. */
+static void
+add_outputs (
+    SeqOnnxReader *reader, const Onnx__Node *node, const SeqOnnxValue *first)
+{
+  for (gsize i = 1; i < node->n_output; i++) {
+    SeqOnnxValue *value;
+
+    if (!*node->output[i]
+        || g_hash_table_contains (reader->values, node->output[i]))
+      continue;
+    value = value_new (reader, node->output[i]);
+    value->inputs = first->inputs;
+    if (first->refused) {
+      value->refused = first->refused;
+    } else if (i == 1 && seq_onnx_is_recurrent (node) && first->rank == 4
+               && seq_onnx_is_unit (
+                   &first->axes[seq_onnx_int (node, "layout", 0) == 1])) {
+      *value = *first;
+      seq_onnx_drop_axis (value, seq_onnx_int (node, "layout", 0) == 1, NULL);
+    } else {
+      g_autofree char *label = seq_onnx_label (node);
+
+      refuse (reader, value,
+          g_error_new (SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+              seq_onnx_is_recurrent (node)
+                  ? "%s: output %zu is the state after the last frame: a "
+                    "sequence to one can't be run on a stream"
+                  : "%s: output %zu can't be computed",
+              label, i));
+    }
+  }
+}
+
+static void
+evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
+{
+  const SeqArray *constants[MAX_NODE_INPUTS + 8] = { NULL };
+  const SeqOnnxValue *signal = NULL;
+  SeqOnnxValue *y = NULL;
+  GError *why = NULL;
+  guint port = 0, n = (guint) MIN (node->n_input, MAX_NODE_INPUTS);
+  guint64 inputs = 0;
+  gboolean recurrent = FALSE;
+  gboolean known =
+      !node->domain || !*node->domain || strcmp (node->domain, "ai.onnx") == 0;
+
+  if (node->n_output == 0
+      || (*node->output[0]
+          && g_hash_table_contains (reader->values, node->output[0])))
+    return; /* the first to compute a name is the one */
+  for (guint i = 0; i < n; i++) {
+    const SeqOnnxValue *value = seq_onnx_input (reader, node, i);
+
+    constants[i] = value ? value->constant : NULL;
+    if (!value || value->constant)
+      continue;
+    if (!signal) {
+      signal = value;
+      port = i;
+    }
+    if (!seq_onnx_is_recurrent (node) || i == 0) {
+      inputs |= value->inputs;
+      recurrent |= value->recurrent;
+    }
+  }
+  y = value_new (reader, node->output[0]);
+  if (!known || n < node->n_input)
+    g_set_error (&why, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        known ? "it has more than %u inputs"
+              : "its domain is not ONNX's own, so that it can't be run",
+        MAX_NODE_INPUTS);
+  else if (!signal)
+    y->constant = seq_onnx_fold (node, constants, &reader->source, &why);
+  else if (seq_onnx_is (node, "Shape") && !signal->refused)
+    y->constant = shape_of_signal (reader, node, signal, &why);
+  else
+    trace (reader, node, port, signal, y, &why);
+  y->inputs = inputs;
+  y->recurrent |= recurrent || (seq_onnx_is_recurrent (node) && signal);
+  if (why) {
+    g_autofree char *label = seq_onnx_label (node);
+
+    g_prefix_error (&why, "%s: ", label);
+    refuse (reader, y, why);
+  }
+  add_outputs (reader, node, y);
+}
+
+/* --- from graph to model -----------------------------------------------------
+ */
+
+/* Inputs that no initializer fills. */
+static gboolean
+add_inputs (SeqOnnxReader *reader, GError **error)
+{
+  guint n = 0;
+
+  for (gsize i = 0; i < reader->graph->n_input; i++) {
+    const Onnx__ValueInfo *info = reader->graph->input[i];
+    const Onnx__TensorType *type = info->type ? info->type->tensor_type : NULL;
+    SeqOnnxValue *value;
+
+    if (!info->name || g_hash_table_contains (reader->initializers, info->name)
+        || g_hash_table_contains (reader->values, info->name))
+      continue;
+    if (n == MAX_INPUTS) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+          "the graph has more than %u inputs", MAX_INPUTS);
+      return FALSE;
+    }
+    value = value_new (reader, info->name);
+    value->inputs = (guint64) 1 << n++;
+    if (!type || !type->shape || type->shape->n_dim >= SEQ_ONNX_RANK) {
+      g_autofree char *name = seq_onnx_clip (info->name);
+
+      refuse (reader, value,
+          g_error_new (SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+              "graph input '%s' is no tensor of a known rank below %u", name,
+              SEQ_ONNX_RANK));
+      continue;
+    }
+    value->rank = (guint) type->shape->n_dim;
+    for (guint k = 0; k < value->rank; k++) {
+      gint64 size = type->shape->dim[k]->dim_value;
+
+      value->axes[k] =
+          (SeqOnnxAxis){ (guint8) (1u << k), size > 0 ? (guint64) size : 0 };
+    }
+  }
+  return TRUE;
+}
+
+/* The output to run: the one that the hint `head` names, or the first that
+ * hangs on the output of a recurrent node, or the first of a layer. */
+static const SeqOnnxValue *
+choose_output (SeqOnnxReader *reader, GVariant *hints, GError **error)
+{
+  const SeqOnnxValue *best = NULL;
+  const char *wanted = NULL;
+  guint best_rank = 0;
+
+  g_variant_lookup (hints, "head", "&s", &wanted);
+  for (gsize i = 0; i < reader->graph->n_output; i++) {
+    const char *name = reader->graph->output[i]->name;
+    const SeqOnnxValue *value;
+    guint rank;
+
+    if (!name || !*name || (wanted && strcmp (name, wanted) != 0))
+      continue;
+    value = value_of (reader, name);
+    rank = value->recurrent ? 3 : value->n_layers ? 2 : value->refused ? 1 : 0;
+    if (rank > best_rank) {
+      best_rank = rank;
+      best = value;
+    }
+  }
+  if (!best)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        wanted ? "option head: no output that layers compute is called '%s'"
+               : "no output is computed by layers%s",
+        wanted ? wanted : "");
+  else if (best->refused)
+    g_set_error_literal (
+        error, SEQ_ERROR, best->refused->code, best->refused->message);
+  return best && !best->refused ? best : NULL;
+}
+
+/* The line of signals from the graph's input to the output. */
+static GPtrArray *
+line_of (const SeqOnnxValue *output)
+{
+  GPtrArray *line = g_ptr_array_new ();
+
+  for (const SeqOnnxValue *v = output; v->from; v = v->from)
+    if (v->op && v->op->add)
+      g_ptr_array_insert (line, 0, (gpointer) v);
+  return line;
+}
+
+/* Features of the graph's input: what the first layer that counts them takes.
+ */
+static guint64
+n_in_of (GPtrArray *line)
+{
+  const SeqOnnxValue *first = line->pdata[0], *input = first->from;
+
+  for (guint i = 0; i < line->len; i++)
+    if (((const SeqOnnxValue *) line->pdata[i])->n_in)
+      return ((const SeqOnnxValue *) line->pdata[i])->n_in;
+  return input->rank ? input->axes[input->rank - 1].size : 0;
+}
+
+static void
+set_facts (SeqBuilder *builder, const Onnx__Model *file)
+{
+  for (gsize i = 0; i < file->n_metadata_props; i++) {
+    const Onnx__StringStringEntry *e = file->metadata_props[i];
+    g_autofree char *key = e->key ? g_utf8_make_valid (e->key, -1) : NULL;
+    g_autofree char *value = e->value ? g_utf8_make_valid (e->value, -1) : NULL;
+    double rate;
+
+    if (!key || !value)
+      continue;
+    rate = g_ascii_strtod (value, NULL);
+    if (strcmp (key, "sample_rate") == 0 && rate > 0 && rate < 1e9)
+      seq_builder_set_rate (builder, rate);
+    else
+      seq_builder_set_metadata (builder, key, value);
+  }
+}
+
+static SeqModel *
+build (SeqOnnxReader *reader, const Onnx__Model *file,
+    const SeqOnnxValue *output, gsize size, GVariant *hints, GError **error)
+{
+  g_autoptr (GPtrArray) line = line_of (output);
+  guint64 n_in = n_in_of (line);
+  g_autoptr (SeqBuilder) builder = NULL;
+  SeqOnnxChain chain = { .reader = reader, .dense = -1 };
+
+  if (n_in < 1 || n_in > SEQ_MAX_WIDTH) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "the graph's input has %" G_GUINT64_FORMAT
+        " features where 1 to %u can be",
+        n_in, SEQ_MAX_WIDTH);
+    return NULL;
+  }
+  chain.builder = builder =
+      seq_reader_builder ((guint) n_in, size + reader->source.outside);
+  for (guint i = 0; i < line->len; i++) {
+    const SeqOnnxValue *v = line->pdata[i];
+    gint dense = chain.dense;
+
+    if (!v->op->add (&chain, v, error)) {
+      g_autofree char *label = seq_onnx_label (v->node);
+
+      g_prefix_error (error, "%s: ", label);
+      return NULL;
+    }
+    if (chain.dense == dense)
+      chain.dense = -1; /* only what comes next can be its bias */
+  }
+  if (output->residual >= 0)
+    seq_builder_set_residual (
+        builder, (guint) (output->residual ? output->residual : (gint64) n_in));
+  set_facts (builder, file);
+  return seq_reader_finish (builder, "ONNX", hints, error);
+}
+
+static gboolean
+check_opset (const Onnx__Model *file, gint64 *opset, GError **error)
+{
+  *opset = 0;
+  for (gsize i = 0; i < file->n_opset_import; i++) {
+    const Onnx__OperatorSet *set = file->opset_import[i];
+
+    if (!set->domain || !*set->domain || strcmp (set->domain, "ai.onnx") == 0)
+      *opset = set->version;
+  }
+  if (*opset >= OPSET_FIRST && *opset <= OPSET_LAST)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "opset_import is %" G_GINT64_FORMAT " where %u to %u can be read", *opset,
+      OPSET_FIRST, OPSET_LAST);
+  return FALSE;
+}
+
+static SeqModel *
+read_model (const Onnx__Model *file, const char *folder, gsize size,
+    GVariant *hints, GError **error)
+{
+  SeqOnnxReader reader = { .graph = file->graph,
+    .values = g_hash_table_new (g_str_hash, g_str_equal),
+    .owned = g_ptr_array_new_with_free_func (value_free),
+    .initializers = g_hash_table_new (g_str_hash, g_str_equal),
+    .errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free),
+    /* Slice, Concat, Unsqueeze and Transpose each copy a weight once */
+    .source = { .folder = folder, .budget = 4 * size + (1 << 20) } };
+  const SeqOnnxValue *output;
+  SeqModel *model = NULL;
+
+  for (gsize i = 0; i < file->graph->n_initializer; i++)
+    if (file->graph->initializer[i]->name)
+      g_hash_table_insert (reader.initializers,
+          file->graph->initializer[i]->name, file->graph->initializer[i]);
+  if (check_opset (file, &reader.opset, error) && add_inputs (&reader, error)) {
+    for (gsize i = 0; i < file->graph->n_node; i++)
+      evaluate (&reader, file->graph->node[i]);
+    output = choose_output (&reader, hints, error);
+    if (output)
+      model = build (&reader, file, output, size, hints, error);
+  }
+  g_hash_table_unref (reader.values);
+  g_ptr_array_unref (reader.owned);
+  g_hash_table_unref (reader.initializers);
+  g_ptr_array_unref (reader.errors);
+  return model;
+}
+
+SeqModel *
+seq_read_onnx (
+    GBytes *bytes, const char *folder, GVariant *hints, GError **error)
+{
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+  Onnx__Model *file = onnx__model__unpack (NULL, size, data);
+  SeqModel *model = NULL;
+
+  if (!file)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "the file is cut short or no protocol buffer");
+  else if (!file->graph)
+    g_set_error (
+        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "there is no graph in the file");
+  else
+    model = read_model (file, folder, size, hints, error);
+  if (file)
+    onnx__model__free_unpacked (file, NULL);
+  if (!model)
+    g_prefix_error (error, "ONNX: ");
+  return model;
+}

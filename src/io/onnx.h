@@ -1,0 +1,157 @@
+/* onnx.h: what the parts of the ONNX reader share: attributes, tensors, and
+ * the folding of constants.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A constant is a SeqArray, its numbers as doubles whatever their type was.
+ * Where a shape is computed from the signal's, a length that only a run would
+ * tell stands in it as SEQ_ONNX_LENGTH (axis of the graph's input).
+ */
+#pragma once
+
+#include "onnx.pb-c.h"
+#include "src/io/reader.h"
+
+G_BEGIN_DECLS
+
+#define SEQ_ONNX_RANK 8 /* at most, as SeqArray has it */
+#define SEQ_ONNX_LENGTH(axis) (-2 - (double) (axis))
+
+enum { /* TensorProto.DataType */
+  SEQ_ONNX_FLOAT = 1,
+  SEQ_ONNX_INT32 = 6,
+  SEQ_ONNX_INT64 = 7,
+  SEQ_ONNX_BOOL = 9,
+  SEQ_ONNX_FLOAT16 = 10,
+  SEQ_ONNX_DOUBLE = 11,
+  SEQ_ONNX_BFLOAT16 = 16
+};
+
+/* Where constants come from, and how much they may still take. */
+typedef struct {
+  const char *folder; /* for data outside the file; NULL: nowhere */
+  gsize budget;       /* numbers that folding may still make */
+  gsize outside;      /* bytes read from outside the file */
+} SeqOnnxSource;
+
+/* --- nodes ---------------------------------------------------------------- */
+
+/* "node 'head' (MatMul)", for messages; free with g_free(). */
+char *seq_onnx_label (const Onnx__Node *node);
+/* A name of the file's, clipped and valid UTF-8, for messages. */
+char *seq_onnx_clip (const char *name);
+gboolean seq_onnx_is (const Onnx__Node *node, const char *op);
+const Onnx__Attribute *seq_onnx_attribute (
+    const Onnx__Node *node, const char *name);
+gint64 seq_onnx_int (const Onnx__Node *node, const char *name, gint64 fallback);
+double seq_onnx_float (
+    const Onnx__Node *node, const char *name, double fallback);
+/* Whole numbers that older opsets have as an attribute and newer ones as an
+ * input; *n = 0 if neither is there. values: [SEQ_ONNX_RANK]. */
+gboolean seq_onnx_ints (const Onnx__Node *node, const char *name,
+    const SeqArray *input, gint64 *values, guint *n, GError **error);
+/* Counts negative axes from the end, and refuses what is out of range. */
+gboolean seq_onnx_axis (gint64 *axis, guint rank, GError **error);
+
+/* --- constants ------------------------------------------------------------ */
+
+/* A tensor of the file, or of a file beside it. NULL: SEQ_ERROR. */
+SeqArray *seq_onnx_tensor (
+    const Onnx__Tensor *tensor, SeqOnnxSource *source, GError **error);
+
+/* One of n numbers, not yet set, counted against the budget. */
+SeqArray *seq_onnx_array (
+    const guint64 *shape, guint rank, SeqOnnxSource *source, GError **error);
+
+/* The only output of a node whose inputs are all constant (NULL: absent). */
+SeqArray *seq_onnx_fold (const Onnx__Node *node, const SeqArray *const *in,
+    SeqOnnxSource *source, GError **error);
+
+/* --- signals -------------------------------------------------------------- */
+
+#define SEQ_ONNX_FEATURES 0x80u /* in SeqOnnxAxis.of: what a layer made */
+
+typedef struct {
+  guint8 of;    /* a bit for each axis of the graph's input; 0: none */
+  guint64 size; /* 0: unknown, or any */
+} SeqOnnxAxis;
+
+typedef struct _SeqOnnxValue SeqOnnxValue;
+typedef struct _SeqOnnxOp SeqOnnxOp;
+
+struct _SeqOnnxValue {
+  SeqArray *constant;       /* a constant, owned; else */
+  const GError *refused;    /* why it can't be run; else a signal: */
+  guint64 inputs;           /* of the graph, that it hangs on, a bit each */
+  gboolean recurrent;       /* it hangs on the output of a recurrent node */
+  const SeqOnnxValue *from; /* NULL: an input of the graph */
+  const Onnx__Node *node;   /* what made it of that */
+  const SeqOnnxOp *op;
+  guint n_layers; /* up to here */
+  guint64 n_in;   /* features that the node takes; 0: any */
+  guint rank;
+  SeqOnnxAxis axes[SEQ_ONNX_RANK];
+  gboolean timed; /* a recurrent node has told which axis is time: */
+  guint8 time;
+  gboolean sliced; /* it is the first features of the input */
+  gint64 residual; /* features of the input added to it; -1: none,
+                    * 0: all of the input */
+};
+
+typedef struct {
+  const Onnx__Graph *graph;
+  gint64 opset;
+  GHashTable *values;       /* char * -> SeqOnnxValue */
+  GPtrArray *owned;         /* SeqOnnxValue */
+  GHashTable *initializers; /* char * -> Onnx__Tensor */
+  GPtrArray *errors;        /* GError, owned */
+  SeqOnnxSource source;
+} SeqOnnxReader;
+
+/* A chain in the making. */
+typedef struct {
+  SeqOnnxReader *reader;
+  SeqBuilder *builder;
+  gint dense; /* the layer that an Add can give a bias to; -1: none */
+} SeqOnnxChain;
+
+struct _SeqOnnxOp {
+  const char *type;
+  /* From the signal x, input `port` of the node, to y, a copy of it that
+   * already hangs on it. */
+  gboolean (*trace) (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
+      const SeqOnnxValue *x, SeqOnnxValue *y, GError **error);
+  gboolean (*add) (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error);
+};
+
+static inline gboolean
+seq_onnx_is_unit (const SeqOnnxAxis *axis)
+{
+  return axis->size == 1 || axis->of == 0;
+}
+
+static inline gboolean
+seq_onnx_is_time (const SeqOnnxValue *x, const SeqOnnxAxis *axis)
+{
+  return x->timed && !seq_onnx_is_unit (axis) && (axis->of & x->time);
+}
+
+/* Input i of a node; NULL: absent. */
+const SeqOnnxValue *seq_onnx_input (
+    SeqOnnxReader *reader, const Onnx__Node *node, guint i);
+/* The same as a constant; NULL without an error: absent. */
+const SeqArray *seq_onnx_constant (SeqOnnxReader *reader,
+    const Onnx__Node *node, guint i, const char *what, GError **error);
+/* Makes y the output of a layer of n_in inputs (0: as many as come) and n_out
+ * outputs (0: as many as come), which are its last axis. */
+gboolean seq_onnx_layer (
+    SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error);
+/* Takes out an axis, which must have one entry. */
+gboolean seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error);
+gboolean seq_onnx_is_recurrent (const Onnx__Node *node);
+
+/* What can be run on signals; type NULL ends. */
+extern const SeqOnnxOp seq_onnx_recurrent_ops[]; /* RNN, LSTM, GRU */
+extern const SeqOnnxOp seq_onnx_dense_ops[];     /* and elementwise ones */
+extern const SeqOnnxOp seq_onnx_axes_ops[];      /* that only move axes */
+
+G_END_DECLS
