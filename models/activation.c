@@ -35,8 +35,8 @@ apply (guint activation, vec x)
     case RELU:
       return vec_select (x < 0, vec_splat (0), x);
     case SIGMOID:
-      return vec_sigmoid (x);
-    default: /* elu, alpha = 1 */
+      return 1 / (1 + vec_exp (-x)); /* relative precision, too */
+    default:                         /* elu, alpha = 1 */
       return vec_select (
           x < 0, vec_expm1 (vec_select (x < 0, x, vec_splat (0))), x);
   }

@@ -104,6 +104,7 @@ step (const Gru *self, const real *params, const real *x, const real *h,
     real *out, real *reset, real *tape, gboolean keep)
 {
   const SeqLayer *layer = &self->base;
+  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   guint strips = SEQ_STRIPS (layer->n_out);
   gsize rows = self->rows;
@@ -123,17 +124,23 @@ step (const Gru *self, const real *params, const real *x, const real *h,
     }
 
   for (guint s = 0; s < strips; s++) {
-    const real *w_hn = params + strip_at (hh, s) + N * SEQ_TILE;
     gsize u = s * SEQ_VEC;
     vec hn = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
     vec z, n;
 
     if (self->reset_after) {
-      vec a[2], r;
+      vec a[3], r;
 
-      gates (layer, params, s, R, N, x, h, a);
-      gates (layer, params, s, N, N + 1, x, NULL, &n);
-      strip_product (&hn, 1, w_hn, 3 * SEQ_TILE, SEQ_TILE, h, layer->n_out);
+      for (guint g = R; g <= N; g++)
+        a[g] = vec_load (
+            params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
+      strip_product (a, 3, params + strip_at (ih, s), 3 * SEQ_TILE, SEQ_TILE, x,
+          layer->n_in);
+      n = a[N];
+      a[N] = hn;
+      strip_product (a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, SEQ_TILE, h,
+          layer->n_out);
+      hn = a[N];
       r = vec_sigmoid (a[R]);
       z = vec_sigmoid (a[Z]);
       n = vec_tanh (n + r * hn);
@@ -142,6 +149,8 @@ step (const Gru *self, const real *params, const real *x, const real *h,
         vec_store (tape + HN * rows + u, hn);
       }
     } else {
+      const real *w_hn = params + strip_at (hh, s) + N * SEQ_TILE;
+
       gates (layer, params, s, N, N + 1, x, NULL, &n);
       strip_product (&hn, 1, w_hn, 3 * SEQ_TILE, SEQ_TILE, reset, layer->n_out);
       z = vec_load (reset + rows + u);
@@ -149,7 +158,7 @@ step (const Gru *self, const real *params, const real *x, const real *h,
       if (keep)
         vec_store (tape + HN * rows + u, vec_load (reset + u));
     }
-    vec_store (out + u, n + z * (vec_load (h + u) - n));
+    vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
     if (keep) {
       vec_store (tape + Z * rows + u, z);
       vec_store (tape + N * rows + u, n);

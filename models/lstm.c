@@ -23,7 +23,7 @@ typedef struct {
 } Lstm;
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, FIRST_OPTIONAL };
-enum { I, F, G, O, C, TANH_C, M };
+enum { I, F, G, O, C, TANH_C, M, N_OUT };
 
 static const char *const options[] = { "hidden_size", "proj_size",
   "initial_state", "chrono", NULL };
@@ -101,6 +101,29 @@ start (const SeqLayer *layer, const real *params, real *state)
   }
 }
 
+/* The cell of a vector of units from the gates' pre-activations and the cell
+ * state before: fills out[I] to out[M], tape and results in one. Products of
+ * gates share a division; the forget gate has its own, so that what it keeps
+ * for ever (f = 1) does not creep. */
+SEQ_INLINE void
+cell (const vec a[4], vec c, vec out[N_OUT])
+{
+  vec qi, qf, qg, qo, qc;
+  vec pi = vec_tanh_ratio (a[I], (real) 0.5, &qi);
+  vec pf = vec_tanh_ratio (a[F], (real) 0.5, &qf);
+  vec pg = vec_tanh_ratio (a[G], 1, &qg);
+  vec po = vec_tanh_ratio (a[O], (real) 0.5, &qo), pc;
+
+  out[F] = (qf + pf) / (qf + qf);
+  out[C] = out[F] * c + (qi + pi) * pg / ((qi + qi) * qg);
+  pc = vec_tanh_ratio (out[C], 1, &qc);
+  out[M] = (qo + po) * pc / ((qo + qo) * qc);
+  out[I] = (qi + pi) / (qi + qi);
+  out[G] = pg / qg;
+  out[O] = (qo + po) / (qo + qo);
+  out[TANH_C] = pc / qc;
+}
+
 /* One frame of one lane. m: where o tanh (c) goes; keep: fill the tape. */
 SEQ_INLINE void
 step (const Lstm *self, const real *params, const real *x, const real *h,
@@ -113,7 +136,7 @@ step (const Lstm *self, const real *params, const real *x, const real *h,
   for (guint s = 0; s < SEQ_STRIPS (self->hidden_size); s++) {
     const real *b = params + strip_at (bias, s);
     gsize u = s * SEQ_VEC;
-    vec a[4], i, f, g, o, cell, tanh_c;
+    vec a[4], out[N_OUT];
 
     for (guint gate = 0; gate < 4; gate++)
       a[gate] = vec_load (b + gate * SEQ_TILE);
@@ -121,22 +144,11 @@ step (const Lstm *self, const real *params, const real *x, const real *h,
         self->base.n_in);
     strip_product (
         a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, SEQ_TILE, h, hh->cols);
-    i = vec_sigmoid (a[I]);
-    f = vec_sigmoid (a[F]);
-    g = vec_tanh (a[G]);
-    o = vec_sigmoid (a[O]);
-    cell = f * vec_load (c + u) + i * g;
-    tanh_c = vec_tanh (cell);
-    vec_store (c + u, cell);
-    vec_store (m + u, o * tanh_c);
-    if (keep) {
-      vec_store (tape + I * self->rows + u, i);
-      vec_store (tape + F * self->rows + u, f);
-      vec_store (tape + G * self->rows + u, g);
-      vec_store (tape + O * self->rows + u, o);
-      vec_store (tape + C * self->rows + u, cell);
-      vec_store (tape + TANH_C * self->rows + u, tanh_c);
-    }
+    cell (a, vec_load (c + u), out);
+    vec_store (c + u, out[C]);
+    vec_store (m + u, out[M]);
+    for (guint k = I; keep && k < M; k++)
+      vec_store (tape + k * self->rows + u, out[k]);
   }
 }
 
