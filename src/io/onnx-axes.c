@@ -218,21 +218,36 @@ trace_slice (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return TRUE;
 }
 
-/* The axis of x, of those left, that entry `at` of a Reshape's target names; or
- * -1. */
-static gint
-axis_for (const SeqOnnxValue *x, guint left, gint64 entry, guint at)
-{
-  for (guint i = x->rank; i-- > 0;) {
-    const SeqOnnxAxis *a = &x->axes[i];
+/* What is left of x's axes while entries of a Reshape's target take theirs. */
+typedef struct {
+  guint rank;
+  SeqOnnxAxis axes[SEQ_ONNX_RANK];
+} Left;
 
-    if (left >> i & 1
-        && (entry == 0                     ? i == at
-            : entry <= SEQ_ONNX_LENGTH (0) ? a->of >> (-2 - entry) & 1
-                                           : entry == (gint64) a->size))
-      return (gint) i;
+/* Takes the axis that entry `at` of the target names, from the right. */
+static gboolean
+take_axis (Left *left, gint64 entry, guint at, SeqOnnxAxis *axis)
+{
+  guint8 bit =
+      entry <= SEQ_ONNX_LENGTH (0) ? (guint8) (1u << MIN (-2 - entry, 7)) : 0;
+
+  for (guint i = left->rank; i-- > 0;) {
+    SeqOnnxAxis *a = &left->axes[i];
+
+    if (seq_onnx_is_unit (a))
+      continue;
+    if (bit ? a->of & bit && a->of != bit : FALSE) {
+      *axis = (SeqOnnxAxis){ bit, 0 }; /* out of several that were merged */
+      *a = (SeqOnnxAxis){ a->of & ~bit, 0 };
+      return TRUE;
+    }
+    if (bit ? a->of == bit : entry == 0 ? i == at : entry == (gint64) a->size) {
+      *axis = *a;
+      *a = (SeqOnnxAxis){ 0, 1 };
+      return TRUE;
+    }
   }
-  return -1;
+  return FALSE;
 }
 
 /* Each entry of the target names an axis (0, its size, or a length that a run
@@ -244,50 +259,42 @@ trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   const SeqArray *given =
       port == 0 ? seq_onnx_constant (reader, node, 1, "shape", error) : NULL;
   gint64 target[SEQ_ONNX_RANK];
-  guint left = 0, n_free = 0;
-  gboolean numbered = FALSE;
-  guint8 rest = 0;
-  guint64 rest_size = 0;
+  gboolean is_free[SEQ_ONNX_RANK] = { FALSE }, numbered = FALSE;
+  Left left = { x->rank, { { 0 } } };
+  SeqOnnxAxis rest = { 0, 1 };
+  guint n_free = 0;
 
   if (!given
       || !seq_onnx_ints (node, "shape", given, target, &y->rank, error)) {
-    if (error && !*error)
+    if (!*error)
       g_set_error (
           error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "a constant shape is needed");
     return FALSE;
   }
-  for (guint i = 0; i < x->rank; i++)
-    left |= seq_onnx_is_unit (&x->axes[i]) ? 0 : 1u << i;
+  memcpy (left.axes, x->axes, sizeof left.axes);
   for (guint i = y->rank; i-- > 0;) {
-    gint from = target[i] == 1 ? -1 : axis_for (x, left, target[i], i);
-
     y->axes[i] = (SeqOnnxAxis){ 0, 1 };
-    if (from >= 0) {
-      y->axes[i] = x->axes[from];
-      left &= ~(1u << from);
-    } else if (target[i] == -1 || target[i] > 1) {
-      y->axes[i] = (SeqOnnxAxis){ 0, 0 }; /* filled in below */
-      n_free++;
-      numbered |= target[i] > 1;
-    }
+    if (target[i] == 1 || take_axis (&left, target[i], i, &y->axes[i]))
+      continue;
+    is_free[i] = target[i] == -1 || target[i] > 1;
+    numbered |= target[i] > 1;
+    n_free += is_free[i];
   }
   for (guint i = 0; i < x->rank; i++)
-    if (left >> i & 1) {
-      rest |= x->axes[i].of;
-      rest_size = left == 1u << i ? x->axes[i].size : 0;
+    if (!seq_onnx_is_unit (&left.axes[i])) {
+      rest.size = rest.of ? 0 : left.axes[i].size;
+      rest.of |= left.axes[i].of;
     }
   for (guint i = 0; i < y->rank; i++)
-    if (!y->axes[i].size && !y->axes[i].of)
-      y->axes[i] =
-          rest ? (SeqOnnxAxis){ rest, rest_size } : (SeqOnnxAxis){ 0, 1 };
-  /* features may neither be cut apart nor mixed with time */
-  if (rest & SEQ_ONNX_FEATURES
-      && (n_free != 1 || numbered || rest != SEQ_ONNX_FEATURES)) {
+    if (is_free[i])
+      y->axes[i] = rest;
+  if (rest.of & SEQ_ONNX_FEATURES
+      && (n_free != 1 || numbered || rest.of != SEQ_ONNX_FEATURES)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "it mixes features with other axes, or cuts them apart");
     return FALSE;
   }
-  if (n_free == 0 && x->timed && rest & x->time) {
+  if (n_free == 0 && x->timed && rest.of & x->time) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "there is no place for time in its shape");
     return FALSE;

@@ -456,6 +456,22 @@ constant (const Fold *f, GError **error)
   return y;
 }
 
+/* Add, Sub, Mul and Equal. */
+static double
+combine (const Onnx__Node *node, double a, double b)
+{
+  switch (*node->op_type) {
+    case 'A':
+      return a + b;
+    case 'S':
+      return a - b;
+    case 'M':
+      return a * b;
+    default:
+      return a == b;
+  }
+}
+
 static SeqArray *
 arithmetic (const Fold *f, GError **error)
 {
@@ -465,13 +481,65 @@ arithmetic (const Fold *f, GError **error)
   a = broadcast (x, other->shape, other->rank, f->source, error);
   b = a ? broadcast (other, x->shape, x->rank, f->source, error) : NULL;
   for (gsize i = 0; b && i < a->n_values; i++)
-    a->values[i] = seq_onnx_is (f->node, "Add")   ? a->values[i] + b->values[i]
-                   : seq_onnx_is (f->node, "Sub") ? a->values[i] - b->values[i]
-                                                  : a->values[i] * b->values[i];
+    a->values[i] = combine (f->node, a->values[i], b->values[i]);
   if (!b)
     g_clear_pointer (&a, seq_array_free);
   seq_array_free (b);
   return a;
+}
+
+/* Shapes that are chosen: all three inputs are of one shape, or one value. */
+static SeqArray *
+where (const Fold *f, GError **error)
+{
+  const SeqArray *x = f->in[1]->n_values > 1 ? f->in[1] : f->in[2];
+  SeqArray *y;
+
+  for (guint i = 0; i < 3; i++)
+    if (f->in[i]->n_values != x->n_values && f->in[i]->n_values != 1) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+          "inputs of %zu and %zu values", x->n_values, f->in[i]->n_values);
+      return NULL;
+    }
+  y = seq_onnx_array (x->shape, x->rank, f->source, error);
+  for (gsize i = 0; y && i < y->n_values; i++) {
+    const SeqArray *from =
+        f->in[f->in[0]->values[f->in[0]->n_values > 1 ? i : 0] != 0 ? 1 : 2];
+
+    y->values[i] = from->values[from->n_values > 1 ? i : 0];
+  }
+  return y;
+}
+
+static SeqArray *
+shape (const Fold *f, GError **error)
+{
+  guint64 rank = f->in[0]->rank;
+  SeqArray *y = seq_onnx_array (&rank, 1, f->source, error);
+
+  for (guint i = 0; y && i < rank; i++)
+    y->values[i] = (double) f->in[0]->shape[i];
+  return y;
+}
+
+/* Repeats: of an axis of one, as many times as the batch is large. */
+static SeqArray *
+tile (const Fold *f, GError **error)
+{
+  const SeqArray *x = f->in[0];
+  guint64 repeats[SEQ_ONNX_RANK];
+  guint rank;
+
+  if (!shape_of (f->in[1], repeats, &rank, error))
+    return NULL;
+  for (guint i = 0; i < rank; i++) {
+    if (rank != x->rank || (repeats[i] != 1 && x->shape[i] != 1)) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+          "repeats of an axis of more than one");
+      return NULL;
+    }
+  }
+  return broadcast (x, repeats, rank, f->source, error);
 }
 
 /* How many elements, as shapes are worked out: over all axes. */
@@ -505,17 +573,21 @@ static const struct {
   { "Concat", 1, concat },
   { "Constant", 0, constant },
   { "ConstantOfShape", 1, constant_of_shape },
+  { "Equal", 2, arithmetic },
   { "Expand", 2, expand },
   { "Gather", 2, gather },
   { "Identity", 1, identity },
   { "Mul", 2, arithmetic },
   { "ReduceProd", 1, reduce_prod },
   { "Reshape", 2, reshape },
+  { "Shape", 1, shape },
   { "Slice", 1, slice },
   { "Squeeze", 1, squeeze },
   { "Sub", 2, arithmetic },
+  { "Tile", 2, tile },
   { "Transpose", 1, transpose },
   { "Unsqueeze", 1, unsqueeze },
+  { "Where", 3, where },
 };
 
 SeqArray *

@@ -163,14 +163,17 @@ trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
 {
   const Cell *cell = cell_of (node);
   gboolean batch_first = seq_onnx_int (node, "layout", 0) == 1;
-  const SeqArray *r = matrix_of (reader, node, 2, "R", 0, error);
-  guint64 h = r ? r->shape[2] : 0;
-  const SeqArray *w =
-      r ? matrix_of (reader, node, 1, "W", cell->n_gates * h, error) : NULL;
+  const SeqArray *w, *r;
+  guint64 h;
   GError *why = NULL;
   const SeqOnnxAxis *time, *batch;
 
-  if (!w || !check_attributes (reader, node, cell, error))
+  if (!check_attributes (reader, node, cell, error)
+      || !(r = matrix_of (reader, node, 2, "R", 0, error)))
+    return FALSE;
+  h = r->shape[2];
+  w = matrix_of (reader, node, 1, "W", cell->n_gates * h, error);
+  if (!w)
     return FALSE;
   if (r->shape[1] != cell->n_gates * h
       || seq_onnx_int (node, "hidden_size", (gint64) h) != (gint64) h) {
