@@ -5,6 +5,7 @@
  * Cases lie in folders and are found there, never listed: each has a case.json,
  * an input and the output that is expected.
  */
+#include "onnx.pb-c.h"
 #include "src/io/load.h"
 #include "src/io/reader.h"
 #include "src/io/safetensors.h"
@@ -14,6 +15,8 @@
 #include <locale.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define TOLERANCE 5e-6 /* where a case says nothing */
 
@@ -279,6 +282,23 @@ test_pytorch_names (void)
   }
 }
 
+/* Two models give the same output, to a tolerance. */
+static void
+compare (const SeqModel *model, const SeqModel *back, double tolerance)
+{
+  float in[200];
+  guint n = 200 / model->chain->n_in, n_out;
+  g_autofree float *a = NULL, *b = NULL;
+
+  for (guint t = 0; t < 200; t++)
+    in[t] = (float) sin (0.1 * t);
+  g_assert_cmpuint (back->chain->n_in, ==, model->chain->n_in);
+  a = run_model (model, in, n, &n_out);
+  b = run_model (back, in, n, &n_out);
+  for (guint i = 0; i < n * n_out; i++)
+    g_assert_cmpfloat (fabs (a[i] - b[i]), <=, tolerance);
+}
+
 /* The same weights without our metadata are a state_dict, and sound alike. */
 static void
 test_state_dict (void)
@@ -288,8 +308,6 @@ test_state_dict (void)
     g_autoptr (GBytes) bytes = seq_write_safetensors (model), plain = NULL;
     g_autoptr (SeqSafetensors) file = seq_safetensors_parse (bytes, NULL);
     g_autoptr (GError) error = NULL;
-    float in[200], *a, *b;
-    guint n_out;
 
     if (strstr (own[i].options, "initial_state")
         || strstr (own[i].options, "reset_after"))
@@ -298,14 +316,7 @@ test_state_dict (void)
         (SeqTensorData *) file->tensors->data, file->tensors->len, NULL);
     back = seq_model_load_bytes (plain, "plain", NULL, NULL, &error);
     g_assert_no_error (error);
-    for (guint t = 0; t < 200; t++)
-      in[t] = (float) sin (0.1 * t);
-    a = run_model (model, in, 200 / model->chain->n_in, &n_out);
-    b = run_model (back, in, 200 / model->chain->n_in, &n_out);
-    g_assert_cmpmem (a, 200 / model->chain->n_in * n_out * sizeof (float), b,
-        200 / model->chain->n_in * n_out * sizeof (float));
-    g_free (a);
-    g_free (b);
+    compare (model, back, 0);
   }
 }
 
@@ -319,27 +330,60 @@ test_rtneural (void)
     g_autoptr (SeqModel) model = make_own (which[i]), back = NULL;
     g_autoptr (GError) error = NULL;
     g_autoptr (GBytes) bytes = seq_write_rtneural (model, &error);
-    float in[200], *a, *b;
-    guint n_out;
 
     g_assert_no_error (error);
     back = seq_model_load_bytes (bytes, "ours", NULL, NULL, &error);
     g_assert_no_error (error);
-    for (guint t = 0; t < 200; t++)
-      in[t] = (float) sin (0.1 * t);
-    a = run_model (model, in, 100, &n_out);
-    b = run_model (back, in, 100, &n_out);
-    g_assert_cmpmem (
-        a, 100 * n_out * sizeof (float), b, 100 * n_out * sizeof (float));
-    g_free (a);
-    g_free (b);
+    compare (model, back, 0);
   }
+  {
+    g_autoptr (SeqModel) before = make_own (4); /* reset_after = 0 */
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (seq_write_rtneural (before, &error));
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED);
+  }
+}
+
+/* So does ONNX of ours, whatever stands around the net; what the format has no
+ * word for is refused. */
+static void
+test_onnx (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (own); i++)
+    for (guint variant = 0; variant < 4; variant++) {
+      gboolean residual = variant & 1, scaled = variant & 2;
+      g_autoptr (SeqModel) model = make_own (i), back = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GBytes) bytes = NULL;
+
+      model->chain->residual = residual ? own[i].n_signal : 0;
+      model->rate = 44100;
+      model->normalised = scaled;
+      for (guint k = 0; scaled && k < own[i].n_signal; k++) {
+        model->in_scale[k] = 1 / 3.0;
+        model->out_scale[k] = 3;
+        model->in_shift[k] = model->out_shift[k] = 0.25;
+      }
+      bytes = seq_write_onnx (model, &error);
+      if (strstr (own[i].options, "proj_size") || i > 5) {
+        g_assert_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED);
+        continue;
+      }
+      g_assert_no_error (error);
+      back = seq_model_load_bytes (bytes, own[i].name, NULL, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_cmpfloat (back->rate, ==, 44100);
+      compare (model, back, scaled ? 2e-6 : 0);
+    }
 }
 
 /* --- damage ------------------------------------------------------------------
  */
 
 /* A small good file of each format. */
+enum { SAFETENSORS, RTNEURAL, ONNX, NAM, GUITARML, N_FORMATS };
+
 static GBytes *
 good_file (guint format)
 {
@@ -348,11 +392,13 @@ good_file (guint format)
       NULL);
 
   switch (format) {
-    case 0:
+    case SAFETENSORS:
       return seq_write_safetensors (model);
-    case 1:
+    case RTNEURAL:
       return seq_write_rtneural (model, NULL);
-    case 2: {
+    case ONNX:
+      return seq_write_onnx (model, NULL);
+    case NAM: {
       static const char nam[] =
           "{\"version\":\"0.5.1\",\"architecture\":"
           "\"LSTM\",\"config\":{\"num_layers\":1,\"hidden_size\":1,"
@@ -446,6 +492,215 @@ test_claims (void)
 }
 
 static void
+remove_tree (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *entry = g_build_filename (path, name, NULL);
+
+    remove_tree (entry);
+  }
+  g_remove (path);
+}
+
+/* --- hostile ONNX -----------------------------------------------------------
+ */
+
+/* A small LSTM, taken apart. Free with onnx__model__free_unpacked(). */
+static Onnx__Model *
+onnx_parts (void)
+{
+  g_autoptr (GBytes) file = good_file (ONNX);
+  gsize size;
+  const guint8 *data = g_bytes_get_data (file, &size);
+
+  return onnx__model__unpack (NULL, size, data);
+}
+
+static GBytes *
+onnx_whole (const Onnx__Model *parts)
+{
+  gsize size = onnx__model__get_packed_size (parts);
+  guint8 *bytes = g_malloc (size);
+
+  onnx__model__pack (parts, bytes);
+  return g_bytes_new_take (bytes, size);
+}
+
+static void
+add_entry (Onnx__Tensor *t, const char *key, const char *value)
+{
+  Onnx__StringStringEntry *e = g_new0 (Onnx__StringStringEntry, 1);
+
+  onnx__string_string_entry__init (e);
+  e->key = g_strdup (key);
+  e->value = g_strdup (value);
+  t->external_data = g_renew (
+      Onnx__StringStringEntry *, t->external_data, t->n_external_data + 1);
+  t->external_data[t->n_external_data++] = e;
+}
+
+/* The model with the weights W outside, where it says. */
+static GBytes *
+with_outside (const char *location, const char *offset, const char *length)
+{
+  Onnx__Model *parts = onnx_parts ();
+  Onnx__Tensor *w = parts->graph->initializer[0];
+  GBytes *whole;
+
+  g_clear_pointer (&w->raw_data.data, g_free);
+  w->raw_data.len = 0;
+  w->has_raw_data = FALSE;
+  w->has_data_location = TRUE;
+  w->data_location = 1;
+  add_entry (w, "location", location);
+  if (offset)
+    add_entry (w, "offset", offset);
+  if (length)
+    add_entry (w, "length", length);
+  whole = onnx_whole (parts);
+  onnx__model__free_unpacked (parts, NULL);
+  return whole;
+}
+
+/* Data outside the file: inside its folder, and only there. W of the model has
+ * 8 floats. */
+static void
+test_onnx_outside (void)
+{
+  static const struct {
+    const char *location, *offset, *length;
+  } hostile[] = { { "../secret", NULL, NULL },
+    { "in/../../secret", NULL, NULL }, { "/etc/passwd", NULL, NULL },
+    { "out", NULL, NULL }, { "", NULL, NULL }, { "missing", NULL, NULL },
+    { "pipe", NULL, NULL }, { ".", NULL, NULL }, { "data", "5", NULL },
+    { "data", "-4", NULL }, { "data", "18446744073709551612", NULL },
+    { "data", "4", "1099511627776" }, { "data", "4", "31" },
+    { "data", "four", NULL }, { "empty", NULL, NULL } };
+  g_autofree char *top = g_dir_make_tmp ("seq-XXXXXX", NULL);
+  g_autofree char *folder = g_build_filename (top, "model", NULL);
+  g_autofree char *data = g_build_filename (folder, "data", NULL);
+  g_autofree char *empty = g_build_filename (folder, "empty", NULL);
+  g_autofree char *pipe = g_build_filename (folder, "pipe", NULL);
+  g_autofree char *out = g_build_filename (folder, "out", NULL);
+  g_autofree char *in = g_build_filename (folder, "in", NULL);
+  g_autofree char *secret = g_build_filename (top, "secret", NULL);
+  g_autoptr (GBytes) whole = good_file (ONNX), outside = NULL;
+  g_autoptr (SeqModel) model =
+      seq_model_load_bytes (whole, "whole", NULL, NULL, NULL);
+  g_autoptr (SeqModel) back = NULL;
+  g_autoptr (GError) error = NULL;
+  Onnx__Model *parts = onnx_parts ();
+  g_autofree char *bytes = g_malloc0 (36);
+
+  memcpy (bytes + 4, parts->graph->initializer[0]->raw_data.data, 32);
+  onnx__model__free_unpacked (parts, NULL);
+  g_mkdir (folder, 0700);
+  g_mkdir (in, 0700);
+  g_assert_true (g_file_set_contents (data, bytes, 36, NULL)
+                 && g_file_set_contents (secret, bytes, 36, NULL)
+                 && g_file_set_contents (empty, "", 0, NULL));
+  g_assert_cmpint (symlink ("../secret", out), ==, 0);
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+
+  outside = with_outside ("data", "4", "32");
+  back = seq_model_load_bytes (outside, "outside", folder, NULL, &error);
+  g_assert_no_error (error);
+  compare (model, back, 0);
+  g_assert_null (seq_model_load_bytes (outside, "nowhere", NULL, NULL, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (hostile); i++) {
+    g_autoptr (GBytes) file = with_outside (
+        hostile[i].location, hostile[i].offset, hostile[i].length);
+    g_autoptr (GError) why = NULL;
+
+    g_assert_null (seq_model_load_bytes (file, "hostile", folder, NULL, &why));
+    g_test_message ("%s", why->message);
+    g_assert_nonnull (strstr (why->message, "external data"));
+  }
+  remove_tree (top);
+}
+
+/* A node before all others. */
+static Onnx__Node *
+put_node (Onnx__Graph *graph, const char *op, const char *in1, const char *in2,
+    const char *out)
+{
+  Onnx__Node *node = g_new0 (Onnx__Node, 1);
+
+  onnx__node__init (node);
+  node->op_type = g_strdup (op);
+  node->n_input = in2 ? 2 : 1;
+  node->input = g_new0 (char *, 2);
+  node->input[0] = g_strdup (in1);
+  node->input[1] = g_strdup (in2);
+  node->n_output = 1;
+  node->output = g_new0 (char *, 1);
+  node->output[0] = g_strdup (out);
+  graph->node = g_renew (Onnx__Node *, graph->node, graph->n_node + 1);
+  memmove (
+      graph->node + 1, graph->node, graph->n_node++ * sizeof (Onnx__Node *));
+  graph->node[0] = node;
+  return node;
+}
+
+/* What takes little room in the file and would take much in memory, and graphs
+ * that go in circles. W, input 1 of the LSTM, is what they compute. */
+static void
+test_onnx_claims (void)
+{
+  static const char *const tricks[] = { "dims", "ConstantOfShape", "Expand",
+    "Concat", "circle" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tricks); i++) {
+    Onnx__Model *parts = onnx_parts ();
+    Onnx__Graph *graph = parts->graph;
+    Onnx__Tensor *w = graph->initializer[0];
+    Onnx__Node *lstm = graph->node[1];
+    g_autoptr (GBytes) file = NULL;
+    g_autoptr (GError) error = NULL;
+
+    g_assert_cmpstr (lstm->op_type, ==, "LSTM");
+    if (i == 0) {
+      w->dims[1] = (gint64) 1 << 40;
+    } else {
+      g_free (lstm->input[1]);
+      lstm->input[1] = g_strdup ("trick");
+    }
+    if (i == 1 || i == 2) { /* a shape of 2^40 x 4, in raw_data */
+      gint64 shape[4] = { GINT64_TO_LE ((gint64) 1 << 40), GINT64_TO_LE (4), 1,
+        1 };
+
+      memcpy (w->raw_data.data, shape, sizeof shape);
+      w->data_type = 7;
+      w->n_dims = 1;
+      w->dims[0] = 4;
+      put_node (graph, tricks[i], i == 1 ? w->name : lstm->input[2],
+          i == 1 ? NULL : w->name, "trick");
+    } else if (i == 3) { /* 60 times twice as much */
+      g_autofree char *out = g_strdup ("trick");
+
+      for (guint k = 60; k > 0; k--) {
+        g_autofree char *in =
+            k > 1 ? g_strdup_printf ("c%u", k) : g_strdup (w->name);
+
+        put_node (graph, "Concat", in, in, out);
+        g_free (out);
+        out = g_strdup (in);
+      }
+    } else if (i == 4) {
+      put_node (graph, "Identity", "trick", NULL, "circle");
+      put_node (graph, "Identity", "circle", NULL, "trick");
+    }
+    file = onnx_whole (parts);
+    onnx__model__free_unpacked (parts, NULL);
+    g_assert_null (seq_model_load_bytes (file, tricks[i], NULL, NULL, &error));
+    g_test_message ("%s", error->message);
+  }
+}
+
+static void
 test_nesting (void)
 {
   gsize n = 1000000;
@@ -460,23 +715,52 @@ test_nesting (void)
   g_test_message ("%s", error->message);
 }
 
-/* A locale with a decimal comma changes nothing. */
+/* Into a locale with a decimal comma: one that is installed, or one made here
+ * below `folder`. */
+static gboolean
+enter_comma_locale (const char *folder)
+{
+  g_autofree char *path = g_build_filename (folder, "de_DE.UTF-8", NULL);
+  const char *make[] = { "localedef", "-i", "de_DE", "-f", "UTF-8", path,
+    NULL };
+
+  if (setlocale (LC_ALL, "de_DE.UTF-8") || setlocale (LC_ALL, "fr_FR.UTF-8"))
+    return TRUE;
+  g_spawn_sync (NULL, (char **) make, NULL,
+      G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL
+          | G_SPAWN_STDERR_TO_DEV_NULL,
+      NULL, NULL, NULL, NULL, NULL, NULL);
+  g_setenv ("LOCPATH", folder, TRUE);
+  return setlocale (LC_ALL, "de_DE.UTF-8") != NULL;
+}
+
+/* A locale with a decimal comma changes nothing, in reading or in writing. */
 static void
 test_locale (void)
 {
-  g_autoptr (GBytes) file = good_file (3);
-  g_autoptr (SeqModel) a = seq_model_load_bytes (file, "c", NULL, NULL, NULL),
-                       b = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("seq-XXXXXX", NULL);
 
-  if (!setlocale (LC_ALL, "de_DE.UTF-8")
-      && !setlocale (LC_ALL, "fr_FR.UTF-8")) {
-    g_test_skip ("NOT RUN: neither de_DE.UTF-8 nor fr_FR.UTF-8 is installed");
-    return;
+  for (guint format = 0; format < N_FORMATS; format++) {
+    g_autoptr (GBytes) file = good_file (format), again = NULL;
+    g_autoptr (SeqModel) a = seq_model_load_bytes (file, "c", NULL, NULL, NULL);
+    g_autoptr (SeqModel) b = NULL;
+
+    g_assert_nonnull (a);
+    if (!enter_comma_locale (folder)) {
+      g_test_skip ("NOT RUN: there is no de_DE.UTF-8, and without Debian's "
+                   "`locales` none can be made");
+      break;
+    }
+    g_assert_cmpstr (localeconv ()->decimal_point, ==, ",");
+    b = seq_model_load_bytes (file, "comma", NULL, NULL, NULL);
+    again = good_file (format);
+    setlocale (LC_ALL, "C");
+    g_assert_nonnull (b);
+    g_assert_cmpmem (a->params, a->chain->n_params * sizeof (real), b->params,
+        b->chain->n_params * sizeof (real));
+    g_assert_true (g_bytes_equal (file, again));
   }
-  b = seq_model_load_bytes (file, "de", NULL, NULL, NULL);
-  setlocale (LC_ALL, "C");
-  g_assert_cmpmem (a->params, a->chain->n_params * sizeof (real), b->params,
-      b->chain->n_params * sizeof (real));
+  remove_tree (folder);
 }
 
 /* A file is there whole or not at all. */
@@ -553,8 +837,8 @@ test_absent (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const formats[] = { "safetensors", "rtneural", "nam",
-    "guitarml" };
+  static const char *const formats[N_FORMATS] = { "safetensors", "rtneural",
+    "onnx", "nam", "guitarml" };
   const char *shared = g_getenv ("SEQ_SHARED");
   g_autofree char *cases =
       g_build_filename (shared ? shared : "", "cases", NULL);
@@ -573,7 +857,10 @@ main (int argc, char **argv)
   g_test_add_func ("/io/pytorch-names", test_pytorch_names);
   g_test_add_func ("/io/state-dict", test_state_dict);
   g_test_add_func ("/io/rtneural", test_rtneural);
+  g_test_add_func ("/io/onnx", test_onnx);
   g_test_add_func ("/io/claims", test_claims);
+  g_test_add_func ("/io/onnx-outside", test_onnx_outside);
+  g_test_add_func ("/io/onnx-claims", test_onnx_claims);
   g_test_add_func ("/io/nesting", test_nesting);
   g_test_add_func ("/io/locale", test_locale);
   g_test_add_func ("/io/save", test_save);

@@ -5,7 +5,7 @@
 
 build_packages
 packages clang-format libasan8 libubsan1 valgrind python3-gi python3-gst-1.0 \
-  gir1.2-gst-plugins-base-1.0
+  gir1.2-gst-plugins-base-1.0 locales
 
 step "format: clang-format agrees with every C file"
 quietly clang-format --dry-run --Werror $(git ls-files '*.c' '*.h')

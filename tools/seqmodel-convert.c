@@ -12,8 +12,8 @@ seqmodel_convert (int argc, char **argv)
   g_auto (GStrv) hints = NULL;
   const GOptionEntry entries[] = {
     { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
-        "safetensors or rtneural (default: by OUT's suffix, .safetensors or "
-        ".json)",
+        "safetensors, rtneural or onnx (default: by OUT's suffix, "
+        ".safetensors, .json or .onnx)",
         "FORMAT" },
     { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &hints,
         "what the file cannot say, see seqmodel info --help", "KEY=VALUE" },
@@ -35,9 +35,11 @@ seqmodel_convert (int argc, char **argv)
     format = g_strdup ("safetensors");
   else if (!format && g_str_has_suffix (argv[2], ".json"))
     format = g_strdup ("rtneural");
+  else if (!format && g_str_has_suffix (argv[2], ".onnx"))
+    format = g_strdup ("onnx");
   if (!format)
     return seqmodel_usage_error (
-        "convert", "%s ends in neither .safetensors nor .json", argv[2]);
+        "convert", "%s ends in none of .safetensors, .json and .onnx", argv[2]);
   given = hints_parse (hints, &error);
   if (!given)
     return seqmodel_usage_error ("convert", "%s", error->message);

@@ -278,8 +278,11 @@ seq_model_save (
     bytes = seq_write_safetensors (model);
   else if (g_str_equal (format, "rtneural"))
     bytes = seq_write_rtneural (model, error);
+  else if (g_str_equal (format, "onnx"))
+    bytes = seq_write_onnx (model, error);
   else
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "format '%s' where safetensors or rtneural can be written", format);
+        "format '%s' where safetensors, rtneural or onnx can be written",
+        format);
   return bytes && seq_save_bytes (path, bytes, error);
 }

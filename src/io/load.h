@@ -16,7 +16,8 @@ G_BEGIN_DECLS
  *   residual           u  see SeqChain.residual
  *   output_activation  s  an activation after the last layer
  *   head_activation    s  between the layers of a head of several
- *   head               s  module path of the head, of several
+ *   head               s  module path of the head, of several; of an ONNX
+ *                         graph, the name of the output to run
  *   rate               d  Hz
  * An unknown key is an error. */
 
@@ -39,9 +40,9 @@ gboolean seq_model_self_test (const char *path, const SeqModel *model,
     double *worst, gsize *n, GError **error);
 
 /* Writes a model; format: "safetensors" (everything, and PyTorch loads the
- * weights) or "rtneural" (layers that RTNeural knows). By way of a temporary
- * file in the same folder, synced and renamed: no half-written file is ever
- * seen. Errors: G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED. */
+ * weights), "rtneural" (layers that RTNeural knows) or "onnx" (nets). By way of
+ * a temporary file in the same folder, synced and renamed: no half-written file
+ * is ever seen. Errors: G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED. */
 gboolean seq_model_save (
     SeqModel *model, const char *path, const char *format, GError **error);
 

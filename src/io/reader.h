@@ -60,5 +60,6 @@ SeqModel *seq_reader_finish (
 /* Writers: a whole file. */
 GBytes *seq_write_safetensors (const SeqModel *model);
 GBytes *seq_write_rtneural (const SeqModel *model, GError **error);
+GBytes *seq_write_onnx (const SeqModel *model, GError **error);
 
 G_END_DECLS

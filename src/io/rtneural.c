@@ -594,7 +594,7 @@ write_layer (const SeqModel *model, guint i, GError **error)
   const SeqLayer *layer = model->chain->layers[i];
   const char *kind = layer->klass->name, *word = "";
   json_t *shape = json_pack ("[n, n, i]", (int) layer->n_out), *weights = NULL;
-  guint reset_after = 1;
+  guint reset_after;
 
   if (g_str_equal (kind, "dense")) {
     weights = json_pack ("[o, o]", matrix (model, i, 0, NULL),
@@ -603,9 +603,9 @@ write_layer (const SeqModel *model, guint i, GError **error)
     weights = json_pack ("[o, o, o]", matrix (model, i, 0, NULL),
         matrix (model, i, 1, NULL), vector (model, i, 2, NULL, 0));
   } else if (g_str_equal (kind, "gru") && layer->n_tensors == 4
-             && !(g_variant_lookup (
-                      layer->config, "reset_after", "u", &reset_after)
-                  && !reset_after)) {
+             && seq_config_uint (layer, layer->config, "reset_after", 0, 1, 1,
+                 &reset_after, NULL)
+             && reset_after) {
     weights = json_pack ("[o, o, o]", matrix (model, i, 0, zrh),
         matrix (model, i, 1, zrh), gru_biases (model, i, layer->n_out));
   } else if (g_str_equal (kind, "activation")) {
