@@ -422,6 +422,41 @@ good_file (guint format)
   }
 }
 
+/* What the user adds works with every format, or is refused. */
+static void
+test_hints (void)
+{
+  for (guint format = 0; format < N_FORMATS; format++) {
+    g_autoptr (GBytes) file = good_file (format);
+    g_autoptr (SeqModel) plain =
+        seq_model_load_bytes (file, "plain", NULL, NULL, NULL);
+    g_autoptr (SeqModel) model = NULL;
+    g_autoptr (GError) error = NULL;
+    float in[8] = { 0.5f, -0.5f };
+    g_autofree float *a = NULL, *b = NULL;
+    guint n_out;
+
+    model = seq_model_load_bytes (file, "hinted", NULL,
+        g_variant_new_parsed ("{'rate': <32000.0>, 'residual': <uint32 1>, "
+                              "'output_activation': <'sigmoid'>}"),
+        &error);
+    g_assert_no_error (error);
+    g_assert_cmpfloat (model->rate, ==, 32000);
+    a = run_model (plain, in, 8, &n_out);
+    b = run_model (model, in, 8, &n_out);
+    for (guint t = 0; t < 8; t++) {
+      float net = a[t] - (plain->chain->residual ? in[t] : 0);
+
+      g_assert_cmpfloat_with_epsilon (b[t], 1 / (1 + exp (-net)) + in[t], 1e-5);
+    }
+    if (format == GUITARML) /* a state_dict, which takes them */
+      continue;
+    g_assert_null (seq_model_load_bytes (file, "hinted", NULL,
+        g_variant_new_parsed ("{'nonlinearity': <'relu'>}"), &error));
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+  }
+}
+
 /* Every truncation is an error; every flipped byte an error or a model that
  * runs. Never a crash. */
 static void
@@ -858,6 +893,7 @@ main (int argc, char **argv)
   g_test_add_func ("/io/state-dict", test_state_dict);
   g_test_add_func ("/io/rtneural", test_rtneural);
   g_test_add_func ("/io/onnx", test_onnx);
+  g_test_add_func ("/io/hints", test_hints);
   g_test_add_func ("/io/claims", test_claims);
   g_test_add_func ("/io/onnx-outside", test_onnx_outside);
   g_test_add_func ("/io/onnx-claims", test_onnx_claims);

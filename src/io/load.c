@@ -197,6 +197,22 @@ seq_reader_builder (guint n_in, gsize size)
   return builder;
 }
 
+gboolean
+seq_reader_refuse_hints (
+    GVariant *hints, const char *const *keys, GError **error)
+{
+  for (guint i = 0; keys[i]; i++) {
+    g_autoptr (GVariant) value = g_variant_lookup_value (hints, keys[i], NULL);
+
+    if (value) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "option %s is given where the file itself says what it is", keys[i]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 SeqModel *
 seq_reader_finish (
     SeqBuilder *builder, const char *format, GVariant *hints, GError **error)

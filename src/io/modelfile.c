@@ -208,7 +208,8 @@ bind (SeqBuilder *builder, guint layer, const SeqTensor *t,
 }
 
 static SeqModel *
-read_own (const SeqSafetensors *file, const char *text, GError **error)
+read_own (const SeqSafetensors *file, const char *text, GVariant *hints,
+    GError **error)
 {
   g_autoptr (GVariant) facts =
       g_variant_parse (G_VARIANT_TYPE (FACTS), text, NULL, NULL, error);
@@ -221,7 +222,11 @@ read_own (const SeqSafetensors *file, const char *text, GError **error)
   gsize n_scales;
   double rate;
 
-  if (!facts)
+  if (!facts
+      || !seq_reader_refuse_hints (hints,
+          (const char *const[]){
+              "nonlinearity", "head", "head_activation", NULL },
+          error))
     return NULL;
   g_variant_get (facts, "(u@a(sa{sv})uuuud@ad)", &version, &layers, &n_in,
       &residual, &n_signal, &horizon, &rate, &scales);
@@ -272,8 +277,7 @@ read_own (const SeqSafetensors *file, const char *text, GError **error)
   seq_builder_set_n_signal (builder, n_signal);
   seq_builder_set_horizon (builder, horizon);
   seq_builder_set_rate (builder, rate);
-  seq_builder_set_format (builder, "safetensors");
-  return seq_builder_finish (builder, error);
+  return seq_reader_finish (builder, "safetensors", hints, error);
 }
 
 static SeqModel *
@@ -317,7 +321,7 @@ seq_read_safetensors (
   if (!file)
     return NULL;
   facts = g_hash_table_lookup (file->metadata, KEY);
-  model = facts ? read_own (file, facts, error)
+  model = facts ? read_own (file, facts, hints, error)
                 : read_state_dict (file, hints, error);
   if (!model) {
     g_prefix_error (error, "safetensors: ");

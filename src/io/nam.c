@@ -49,7 +49,11 @@ seq_read_nam (json_t *root, GVariant *hints, GError **error)
         "NAM: config and weights are needed");
     return NULL;
   }
-  if (!seq_json_uint (config, "num_layers", 64, 0, &n_layers, error)
+  if (!seq_reader_refuse_hints (hints,
+          (const char *const[]){
+              "nonlinearity", "head", "head_activation", NULL },
+          error)
+      || !seq_json_uint (config, "num_layers", 64, 0, &n_layers, error)
       || !seq_json_uint (config, "hidden_size", 4096, 0, &hidden_size, error)
       || !seq_json_uint (config, "input_size", 4096, 1, &n_in, error)
       || !seq_json_uint (config, "out_channels", 4096, 1, &n_out, error)

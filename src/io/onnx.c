@@ -492,7 +492,11 @@ read_model (const Onnx__Model *file, const char *folder, gsize size,
     if (file->graph->initializer[i]->name)
       g_hash_table_insert (reader.initializers,
           file->graph->initializer[i]->name, file->graph->initializer[i]);
-  if (check_opset (file, &reader.opset, error) && add_inputs (&reader, error)) {
+  if (seq_reader_refuse_hints (hints,
+          (const char *const[]){ "nonlinearity", "head_activation", NULL },
+          error)
+      && check_opset (file, &reader.opset, error)
+      && add_inputs (&reader, error)) {
     for (gsize i = 0; i < file->graph->n_node; i++)
       evaluate (&reader, file->graph->node[i]);
     output = choose_output (&reader, hints, error);

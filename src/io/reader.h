@@ -53,6 +53,10 @@ SeqModel *seq_read_state_dict (GPtrArray *arrays, guint n_signal,
 /* A SeqBuilder for n_in inputs that knows hints rate and residual, and never
  * holds more values than size bytes of file can mean. */
 SeqBuilder *seq_reader_builder (guint n_in, gsize size);
+/* Refuses hints of the given keys (NULL ends), which the file itself answers.
+ */
+gboolean seq_reader_refuse_hints (
+    GVariant *hints, const char *const *keys, GError **error);
 /* Ends a model with what hints say: output_activation, residual, rate. */
 SeqModel *seq_reader_finish (
     SeqBuilder *builder, const char *format, GVariant *hints, GError **error);

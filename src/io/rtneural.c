@@ -440,7 +440,11 @@ seq_read_rtneural (json_t *root, GVariant *hints, GError **error)
                    || json_object_get (root, "output_batch") != NULL;
   SeqModel *model;
 
-  if (!last_of_shape (root, "in_shape", &n_in, error)) {
+  if (!seq_reader_refuse_hints (hints,
+          (const char *const[]){
+              "nonlinearity", "head", "head_activation", NULL },
+          error)
+      || !last_of_shape (root, "in_shape", &n_in, error)) {
     g_prefix_error (error, "RTNeural: ");
     return NULL;
   }
