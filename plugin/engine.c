@@ -23,6 +23,7 @@ gst_seq_engine_free (GstSeqEngine *engine)
 {
   if (!engine)
     return;
+  gst_seq_engine_free (engine->before);
   seq_stream_free (engine->stream);
   g_free (engine->in);
   g_free (engine->out);
@@ -64,6 +65,8 @@ gst_seq_slot_offer (GstSeqSlot *slot, GstSeqEngine *engine)
     g_atomic_int_set (&slot->restart, FALSE);
   else if (waiting && waiting->restored)
     engine->restored = seq_stream_adopt (engine->stream, waiting->stream);
+  if (waiting)
+    engine->n_fade = MAX (engine->n_fade, waiting->n_fade);
   g_atomic_pointer_set (&slot->offered, engine);
   gst_seq_slot_sweep (slot);
 }
@@ -81,23 +84,48 @@ gst_seq_slot_sweep (GstSeqSlot *slot)
   }
 }
 
+static void
+lay_on_pile (GstSeqSlot *slot, GstSeqEngine *engine)
+{
+  do
+    engine->next = g_atomic_pointer_get (&slot->pile);
+  while (!g_atomic_pointer_compare_and_exchange (
+      &slot->pile, engine->next, engine));
+}
+
+/* The lock is held. */
+static void
+take_up (GstSeqSlot *slot, GstSeqEngine *engine)
+{
+  GstSeqEngine *old = slot->engine;
+  gboolean adopted = old && !engine->restored
+                     && seq_stream_adopt (engine->stream, old->stream);
+
+  slot->engine = engine;
+  slot->n_fades += engine->n_fade > 0;
+  if (!old)
+    return;
+  if (engine->n_fade > 0 && !engine->restored && !adopted) {
+    engine->before = old;
+    seq_stream_fade (engine->stream, old->stream, engine->n_fade);
+  } else {
+    lay_on_pile (slot, old);
+  }
+}
+
 GstSeqEngine *
 gst_seq_slot_settle (GstSeqSlot *slot)
 {
-  GstSeqEngine *old = slot->engine, *engine = NULL;
+  GstSeqEngine *engine = slot->engine;
 
-  if (G_UNLIKELY (g_atomic_pointer_get (&slot->offered)))
+  if (G_UNLIKELY (engine && engine->before)
+      && !seq_stream_fading (engine->stream))
+    lay_on_pile (slot, g_steal_pointer (&engine->before));
+  if (G_UNLIKELY (g_atomic_pointer_get (&slot->offered))
+      && !(engine && engine->before)) {
     engine = g_atomic_pointer_exchange (&slot->offered, NULL);
-  if (engine) {
-    slot->engine = engine;
-    if (old && !engine->restored)
-      seq_stream_adopt (engine->stream, old->stream);
-  }
-  if (engine && old) {
-    do
-      old->next = g_atomic_pointer_get (&slot->pile);
-    while (
-        !g_atomic_pointer_compare_and_exchange (&slot->pile, old->next, old));
+    if (engine)
+      take_up (slot, engine);
   }
   if (G_UNLIKELY (g_atomic_int_get (&slot->restart))) {
     g_atomic_int_set (&slot->restart, FALSE);
@@ -105,4 +133,15 @@ gst_seq_slot_settle (GstSeqSlot *slot)
       seq_stream_restart (slot->engine->stream);
   }
   return slot->engine;
+}
+
+void
+gst_seq_slot_cut (GstSeqSlot *slot)
+{
+  GstSeqEngine *engine = slot->engine;
+
+  if (!engine || !engine->before)
+    return;
+  seq_stream_fade (engine->stream, engine->before->stream, 0);
+  lay_on_pile (slot, g_steal_pointer (&engine->before));
 }

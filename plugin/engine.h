@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Control threads offer an engine; the streaming thread takes it up at its
- * next buffer, carries over what was learnt, and lays the old one on a pile
- * that control threads clear. It neither frees nor allocates. It waits only
- * while another thread holds the lock, which is for one copy of the state.
+ * next buffer, carries over what was learnt, and lays the old one, once it has
+ * faded out, on a pile that control threads clear. It neither frees nor
+ * allocates. It waits only while another thread holds the lock, which is for
+ * one copy of the state.
  */
 #pragma once
 
@@ -18,6 +19,9 @@ typedef struct _GstSeqEngine GstSeqEngine;
 struct _GstSeqEngine {
   SeqStream *stream;
   gboolean restored;    /* holds its own past: take over from nobody */
+  guint n_fade;         /* frames to come in over; 0: at once. What takes over
+                         * another's past needs none */
+  GstSeqEngine *before; /* fades out */
   gpointer *in, *out;   /* first sample of each channel; out: [groups][] */
   SeqStreamStats stats; /* with room for each channel */
   GstSeqEngine *next;   /* on the pile */
@@ -34,6 +38,7 @@ typedef struct {
   GstSeqEngine *offered; /* atomic */
   GstSeqEngine *pile;    /* atomic; linked by next */
   gint restart;          /* atomic: forget everything */
+  guint64 n_fades;       /* under the lock: engines that came in so */
 } GstSeqSlot;
 
 void gst_seq_slot_init (GstSeqSlot *slot);
@@ -47,8 +52,11 @@ void gst_seq_slot_clear (GstSeqSlot *slot);
 void gst_seq_slot_offer (GstSeqSlot *slot, GstSeqEngine *engine);
 /* Frees what the streaming thread has done with. */
 void gst_seq_slot_sweep (GstSeqSlot *slot);
-/* Takes up what was offered, and a restart that was asked for. Called with
- * the lock held, by any thread. Real-time safe. Returns slot->engine. */
+/* Takes up what was offered, unless one still fades in, and a restart that was
+ * asked for. Called with the lock held, by any thread. Real-time safe. Returns
+ * slot->engine. */
 GstSeqEngine *gst_seq_slot_settle (GstSeqSlot *slot);
+/* Ends a fade; likewise. */
+void gst_seq_slot_cut (GstSeqSlot *slot);
 
 G_END_DECLS

@@ -92,13 +92,23 @@
 #include <string.h>
 
 #include "plugin/engine.h"
+#include "plugin/modelfile.h"
+#include "src/cpu.h"
+#include "src/io/load.h"
 #include "src/snapshot.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_seq_filter_debug);
 #define GST_CAT_DEFAULT gst_seq_filter_debug
 
-#define HOLE (40 * GST_MSECOND) /* timestamps may jitter by this */
-#define MIX_BLOCK 64            /* frames between points of a mix curve */
+#define HOLE (40 * GST_MSECOND)  /* timestamps may jitter by this */
+#define MIX_BLOCK 64             /* frames between points of a mix curve */
+#define FADE (10 * GST_MSECOND)  /* from one model file to the next */
+#define GLIDE (20 * GST_MSECOND) /* of a knob to its new value */
+#define MAX_PARAMS 64            /* values of `params` */
+#define N_KNOBS 4                /* param1 ... */
+#define WRONG_RATE                                                             \
+  "%s is for %d Hz, the stream has %d: put audioresample before the "          \
+  "element, or set rate-mode=ignore"
 #define NOTHING_LEAVES                                                         \
   "emit is empty; at least one of input, prediction, residual, score "         \
   "must leave"
@@ -125,11 +135,12 @@ typedef enum {
   LEARN_OFF,
   LEARN_GRADIENT,
   LEARN_READOUT,
-  LEARN_BOTH
+  LEARN_BOTH,
+  LEARN_ON
 } Learn;
 
 static const GEnumValue learns[] = {
-  { LEARN_AUTO, "What measured best for the model", "auto" },
+  { LEARN_AUTO, "On, but off for a model from a file", "auto" },
   { LEARN_OFF, "Nothing is learnt; what was learnt stays", "off" },
   { LEARN_GRADIENT, "Truncated back-propagation through time", "gradient" },
   { LEARN_READOUT, "The read-out alone, by recursive least squares",
@@ -138,6 +149,7 @@ static const GEnumValue learns[] = {
       "The read-out by recursive least squares, the layers before it by "
       "gradient",
       "both" },
+  { LEARN_ON, "What measured best for the model", "on" },
   { 0, NULL, NULL },
 };
 
@@ -156,6 +168,15 @@ static const GEnumValue channel_modes[] = {
   { SEQ_CHANNELS_INDEPENDENT, "Each channel has a state of its own",
       "independent" },
   { SEQ_CHANNELS_JOINT, "All channels are one input vector", "joint" },
+  { 0, NULL, NULL },
+};
+
+typedef enum { RATE_MODEL, RATE_IGNORE } RateMode;
+
+static const GEnumValue rate_modes[] = {
+  { RATE_MODEL, "The stream has the rate that the model was made for",
+      "model" },
+  { RATE_IGNORE, "The model runs at any rate", "ignore" },
   { 0, NULL, NULL },
 };
 
@@ -194,7 +215,12 @@ emit_type (void)
 enum {
   PROP_0,
   PROP_MODEL,
-  PROP_HIDDEN_SIZE,
+  PROP_MODEL_FILE,
+  PROP_MODEL_OPTIONS,
+  PROP_RATE_MODE,
+  PROP_PARAMS,
+  PROP_PARAM1,
+  PROP_HIDDEN_SIZE = PROP_PARAM1 + N_KNOBS,
   PROP_LAYERS,
   PROP_ORDER,
   PROP_LAGS,
@@ -219,7 +245,7 @@ enum {
 };
 static GParamSpec *props[N_PROPS];
 
-enum { SIGNAL_RESET, SIGNAL_SAVE, N_SIGNALS };
+enum { SIGNAL_RESET, SIGNAL_SAVE, SIGNAL_SAVE_MODEL, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 /* What the streaming thread reads. */
@@ -260,19 +286,28 @@ static const Shape default_shape = {
 /* What of a shape the layers read, by the core's name. */
 static const struct {
   const char *key;
+  guint id;
   gsize offset;
   gboolean is_double;
 } options[] = {
-  { "hidden_size", G_STRUCT_OFFSET (Shape, hidden_size) },
-  { "order", G_STRUCT_OFFSET (Shape, order) },
-  { "states", G_STRUCT_OFFSET (Shape, states) },
-  { "history", G_STRUCT_OFFSET (Shape, history) },
-  { "horizon", G_STRUCT_OFFSET (Shape, horizon) },
-  { "forgetting", G_STRUCT_OFFSET (Shape, forgetting), TRUE },
+  { "hidden_size", PROP_HIDDEN_SIZE, G_STRUCT_OFFSET (Shape, hidden_size) },
+  { "order", PROP_ORDER, G_STRUCT_OFFSET (Shape, order) },
+  { "states", PROP_STATES, G_STRUCT_OFFSET (Shape, states) },
+  { "history", PROP_HISTORY, G_STRUCT_OFFSET (Shape, history) },
+  { "horizon", PROP_HORIZON, G_STRUCT_OFFSET (Shape, horizon) },
+  { "forgetting", PROP_FORGETTING, G_STRUCT_OFFSET (Shape, forgetting), TRUE },
 };
 
+#define BIT(id) ((guint64) 1 << (id))
+
+/* What caps depend on. */
+typedef struct {
+  guint n_signal, n_in, n_out; /* of the model; 0: as the stream */
+  gint rate;                   /* Hz; 0: any */
+} Layout;
+
 /* What a setter found changed. */
-enum { STALE_STREAM = 1 << 0, STALE_MODEL = 1 << 1 };
+enum { STALE_STREAM = 1 << 0, STALE_MODEL = 1 << 1, STALE_FILE = 1 << 2 };
 
 struct _GstSeqFilter {
   GstAudioFilter parent;
@@ -282,19 +317,38 @@ struct _GstSeqFilter {
   Shape shape;
   guint stale;
   gboolean shaped; /* the user has said what the model is to be */
-  char *state_file;
+  guint64 said;    /* BIT (id) of the properties that said it */
+  char *model_file, *state_file;
+  guint file_serial; /* how often model-file was set */
+  GstStructure *model_options;
+  guint rate_mode;
+  double params[MAX_PARAMS];
+  guint n_params; /* that were ever set */
+  /* of the model from a file, or from a state */
+  Shape held;
+  guint64 holds; /* BIT (id) of what it says */
+  Layout layout;
 
-  GMutex build_lock;    /* control threads take turns; guards: */
-  GstAudioInfo info;    /* of the streams that are built; invalid: none yet */
-  SeqModel *model;      /* one that came with a state; NULL: from the shape */
-  SeqStream *restored;  /* waits for caps */
-  GError *refused;      /* a state that was set and is none */
-  gboolean has_learner; /* streams are built able to learn */
+  GMutex build_lock; /* control threads take turns; guards: */
+  GstAudioInfo info; /* of the streams that are built; invalid: none yet */
+  gboolean started;
+  GstSeqModelFile *file; /* in use, or NULL */
+  guint n_outputs;       /* channels of a prediction, with the caps in force;
+                          * the streaming thread writes it */
+  SeqModel *model;       /* one that came with a state; NULL: from the file, or
+                          * the shape */
+  gboolean caps_wait;    /* the model is not for the caps that there are */
+  guint64 n_failures;    /* files that did not load while data flowed */
+  SeqStream *restored;   /* waits for caps */
+  GError *refused;       /* a state that was set and is none */
+  gboolean has_learner;  /* streams are built able to learn */
 
   GstSeqSlot slot;
 
   /* streaming thread */
-  Settings now;        /* the settings of this buffer */
+  Settings now; /* the settings of this buffer */
+  double now_params[MAX_PARAMS];
+  guint n_now_params;
   gboolean controlled; /* some property has a control binding */
   GstAudioInfo out_info;
   guint emit; /* of the caps in force */
@@ -311,10 +365,17 @@ struct _GstSeqFilter {
 static char **
 get_property_names (GstPreset *preset)
 {
+  GstSeqFilter *self = GST_SEQ_FILTER (preset);
   GPtrArray *names = g_ptr_array_new ();
+  gboolean has_options;
 
+  GST_OBJECT_LOCK (self);
+  has_options = self->model_options != NULL;
+  GST_OBJECT_UNLOCK (self);
   for (guint i = PROP_0 + 1; i < N_PROPS; i++)
-    if (i != PROP_STATE && i != PROP_STATE_FILE && i != PROP_STATS)
+    if (i != PROP_STATE && i != PROP_STATE_FILE && i != PROP_STATS
+        && !(i >= PROP_PARAM1 && i < PROP_PARAM1 + N_KNOBS) /* see params */
+        && !(i == PROP_MODEL_OPTIONS && !has_options))
       g_ptr_array_add (names, g_strdup (props[i]->name));
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (names, FALSE);
@@ -345,6 +406,100 @@ static gboolean
 is_net (guint model)
 {
   return model >= RNN;
+}
+
+static void
+get_lags (const Shape *shape, GValue *value)
+{
+  gsize n = 0;
+  const guint32 *lags = shape->lags ? g_variant_get_fixed_array (
+                            shape->lags, &n, sizeof (guint32))
+                                    : NULL;
+  GValue lag = G_VALUE_INIT;
+
+  for (gsize i = 0; i < n; i++) {
+    g_value_init (&lag, G_TYPE_INT);
+    g_value_set_int (&lag, (gint) lags[i]);
+    gst_value_array_append_and_take_value (value, &lag);
+    lag = (GValue) G_VALUE_INIT;
+  }
+}
+
+/* The member that a plain number of the shape lives in, and what goes stale
+ * with it; NULL for other properties. */
+static gpointer
+shape_member (Shape *shape, guint id, guint *stale)
+{
+  *stale = STALE_STREAM | STALE_MODEL;
+  switch (id) {
+    case PROP_MODEL:
+      return &shape->model;
+    case PROP_HIDDEN_SIZE:
+      return &shape->hidden_size;
+    case PROP_LAYERS:
+      return &shape->layers;
+    case PROP_ORDER:
+      return &shape->order;
+    case PROP_STATES:
+      return &shape->states;
+    case PROP_HISTORY:
+      return &shape->history;
+    case PROP_HORIZON:
+      return &shape->horizon;
+    case PROP_FORGETTING:
+      return &shape->forgetting;
+    case PROP_SEED:
+      return &shape->seed;
+    case PROP_RESIDUAL_CONNECTION:
+      return &shape->residual;
+    case PROP_CHANNEL_MODE:
+      return &shape->channel_mode;
+    case PROP_WINDOW:
+      *stale = STALE_STREAM;
+      return &shape->window;
+    case PROP_LEARNING_RATE:
+      *stale = STALE_STREAM;
+      return &shape->learning_rate;
+    default:
+      *stale = 0;
+      return NULL;
+  }
+}
+
+static void
+get_number (gconstpointer number, GValue *value)
+{
+  if (G_VALUE_HOLDS_DOUBLE (value))
+    g_value_set_double (value, *(const double *) number);
+  else if (G_VALUE_HOLDS_UINT64 (value))
+    g_value_set_uint64 (value, *(const guint64 *) number);
+  else if (G_VALUE_HOLDS_ENUM (value))
+    g_value_set_enum (value, (gint) * (const guint *) number);
+  else
+    g_value_set_uint (value, *(const guint *) number);
+}
+
+/* The value that a property of the shape has in it. */
+static void
+get_shape (Shape *shape, guint id, GValue *value)
+{
+  guint stale;
+
+  if (id == PROP_LAGS)
+    get_lags (shape, value);
+  else
+    get_number (shape_member (shape, id, &stale), value);
+}
+
+/* 0, auto and no lags leave it to the model. */
+static gboolean
+is_nothing (const GValue *value)
+{
+  return G_VALUE_HOLDS_UINT (value)      ? g_value_get_uint (value) == 0
+         : G_VALUE_HOLDS_ENUM (value)    ? g_value_get_enum (value) == 0
+         : G_VALUE_HOLDS_DOUBLE (value)  ? g_value_get_double (value) == 0
+         : GST_VALUE_HOLDS_ARRAY (value) ? gst_value_array_get_size (value) == 0
+                                         : FALSE;
 }
 
 /* What auto means: of the ways of a net, the one that gains most on speech
@@ -391,34 +546,210 @@ copy_settings (GstSeqFilter *self, Settings *settings, Shape *shape)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* An engine for self->info. */
-static GstSeqEngine *
-build (GstSeqFilter *self, GError **error)
+static gboolean
+read_number (GVariant *dict, const char *key, double *number)
+{
+  g_autoptr (GVariant) value = g_variant_lookup_value (dict, key, NULL);
+
+  if (!value)
+    return FALSE;
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))
+    *number = g_variant_get_uint32 (value);
+  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_INT32))
+    *number = g_variant_get_int32 (value);
+  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
+    *number = g_variant_get_double (value);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+/* Writes what a model says of itself into shape (whose lags are owned), and
+ * returns BIT (id) of the properties that it speaks of. */
+static guint64
+describe (const SeqModel *model, Shape *shape)
+{
+  const SeqChain *chain = model->chain;
+  const SeqLayer *first = NULL;
+  guint64 holds = 0;
+
+  shape->horizon = model->horizon;
+  holds |= model->horizon > 0 ? BIT (PROP_HORIZON) : 0;
+  for (guint l = 0; l < chain->n_layers && !first; l++)
+    for (guint i = 0; models[i].value_name; i++)
+      if (g_str_equal (models[i].value_nick, chain->layers[l]->klass->name)) {
+        first = chain->layers[l];
+        shape->model = (guint) models[i].value;
+        holds |= BIT (PROP_MODEL);
+      }
+  if (!first)
+    return holds; /* dense layers, convolutions */
+  shape->layers = 0;
+  for (guint l = 0; l < chain->n_layers; l++)
+    shape->layers += chain->layers[l]->klass == first->klass;
+  shape->residual = chain->residual ? SWITCH_ON : SWITCH_OFF;
+  if (is_net (shape->model))
+    holds |= BIT (PROP_LAYERS) | BIT (PROP_RESIDUAL_CONNECTION);
+  for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
+    gpointer at = G_STRUCT_MEMBER_P (shape, options[i].offset);
+    double number;
+
+    if (!read_number (first->config, options[i].key, &number))
+      continue;
+    holds |= BIT (options[i].id);
+    if (options[i].is_double)
+      *(double *) at = number;
+    else
+      *(guint *) at = (guint) number;
+  }
+  g_clear_pointer (&shape->lags, g_variant_unref);
+  shape->lags =
+      g_variant_lookup_value (first->config, "lags", G_VARIANT_TYPE ("au"));
+  if (shape->lags)
+    holds |= BIT (PROP_LAGS);
+  return holds;
+}
+
+/* Properties that were set must say what the file says, where it says it. */
+static gboolean
+check_said (GstSeqFilter *self, const GstSeqModelFile *file, GError **error)
+{
+  Shape held = { 0 };
+  guint64 both = describe (file->model, &held);
+  gboolean agree = TRUE;
+
+  GST_OBJECT_LOCK (self);
+  both &= self->said;
+  for (guint id = PROP_0 + 1; agree && id < N_PROPS; id++) {
+    g_auto (GValue) a = G_VALUE_INIT, b = G_VALUE_INIT;
+    g_autofree char *said = NULL, *holds = NULL;
+
+    if (!(both & BIT (id)))
+      continue;
+    g_value_init (&a, props[id]->value_type);
+    g_value_init (&b, props[id]->value_type);
+    get_shape (&self->shape, id, &a);
+    get_shape (&held, id, &b);
+    if (gst_value_compare (&a, &b) == GST_VALUE_EQUAL
+        || (id != PROP_MODEL && is_nothing (&a)))
+      continue;
+    agree = FALSE;
+    said = gst_value_serialize (&a);
+    holds = gst_value_serialize (&b);
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "%s is set to %s, but %s holds %s", props[id]->name, said, file->path,
+        holds);
+  }
+  GST_OBJECT_UNLOCK (self);
+  g_clear_pointer (&held.lags, g_variant_unref);
+  return agree;
+}
+
+/* How a model from a file learns; auto: not at all. */
+static SeqLearn
+resolve_file_learner (const Shape *shape, const SeqModel *model)
+{
+  const SeqChain *chain = model->chain;
+  const SeqLayer *last = chain->layers[chain->n_layers - 1];
+
+  switch (shape->learner) {
+    case LEARN_AUTO:
+      return SEQ_LEARN_OFF;
+    case LEARN_GRADIENT:
+      return SEQ_LEARN_GRADIENT;
+    case LEARN_READOUT:
+      return SEQ_LEARN_READOUT;
+    case LEARN_BOTH:
+      return SEQ_LEARN_BOTH;
+    default:
+      return g_str_equal (last->klass->name, "dense") ? SEQ_LEARN_BOTH
+                                                      : SEQ_LEARN_GRADIENT;
+  }
+}
+
+/* The file's model, made able to learn in that way. */
+static SeqModel *
+learning_model (const GstSeqModelFile *file, const Shape *shape,
+    SeqLearn *learn, guint horizon, GError **error)
+{
+  SeqModel *model = file->model;
+  GVariantDict dict;
+
+  if (*learn != SEQ_LEARN_OFF && horizon == 0) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "%s holds an effect (horizon 0), which can't learn from the stream "
+        "alone: leave learn at auto, or set horizon if it does forecast",
+        file->path);
+    return NULL;
+  }
+  if (seq_chain_learns (model->chain) && *learn != SEQ_LEARN_OFF)
+    *learn = SEQ_LEARN_GRADIENT; /* it has a way of its own */
+  if (*learn != SEQ_LEARN_READOUT && *learn != SEQ_LEARN_BOTH)
+    return seq_model_ref (model);
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "horizon", "u", horizon);
+  if (shape->forgetting != 0)
+    g_variant_dict_insert (&dict, "forgetting", "d", shape->forgetting);
+  return seq_model_with_readout (model, g_variant_dict_end (&dict), error);
+}
+
+/* The model that there is to be, and how it is to run. file: or NULL. */
+static SeqModel *
+choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
+    SeqStreamConfig *config, GError **error)
 {
   Settings settings;
   Shape shape;
-  guint n_channels = GST_AUDIO_INFO_CHANNELS (&self->info);
-  g_autoptr (SeqModel) model = NULL;
-  g_autoptr (SeqStream) stream = NULL;
-  SeqStreamConfig config;
+  gboolean said_horizon;
+  SeqModel *model = NULL;
 
   copy_settings (self, &settings, &shape);
-  model = self->model ? seq_model_ref (self->model)
-                      : model_new (&shape, n_channels, error);
-  g_clear_pointer (&shape.lags, g_variant_unref);
-  if (!model)
-    return NULL;
-  self->has_learner |= settings.learning;
-  config = (SeqStreamConfig){
-    .learn = self->has_learner ? resolve_learner (&shape) : SEQ_LEARN_OFF,
+  GST_OBJECT_LOCK (self);
+  said_horizon = (self->said & BIT (PROP_HORIZON)) && shape.horizon > 0;
+  GST_OBJECT_UNLOCK (self);
+  if (self->model)
+    file = NULL;
+  *config = (SeqStreamConfig){
+    .learn = file ? resolve_file_learner (&shape, file->model)
+                  : resolve_learner (&shape),
     .learning_rate = shape.learning_rate,
     .window = shape.window,
     .horizon = shape.horizon,
     .channel_mode = shape.channel_mode,
   };
-  stream = seq_stream_new (model, n_channels, &config, error);
-  if (!stream)
+  if (!self->has_learner && !settings.learning)
+    config->learn = SEQ_LEARN_OFF;
+  if (file && (file->model->horizon > 0 || !said_horizon))
+    config->horizon = file->model->horizon;
+
+  if (self->model)
+    model = seq_model_ref (self->model);
+  else if (!file)
+    model = model_new (&shape, n_channels, error);
+  else if (check_said (self, file, error))
+    model =
+        learning_model (file, &shape, &config->learn, config->horizon, error);
+  g_clear_pointer (&shape.lags, g_variant_unref);
+  return model;
+}
+
+/* An engine for self->info. */
+static GstSeqEngine *
+build (GstSeqFilter *self, const GstSeqModelFile *file, GError **error)
+{
+  guint n_channels = GST_AUDIO_INFO_CHANNELS (&self->info);
+  SeqStreamConfig config;
+  g_autoptr (SeqModel) model =
+      choose_model (self, file, n_channels, &config, error);
+  g_autoptr (SeqStream) stream =
+      model ? seq_stream_new (model, n_channels, &config, error) : NULL;
+
+  if (!stream) {
+    if (model && file)
+      g_prefix_error (error, "%s: ", file->path);
     return NULL;
+  }
+  self->has_learner |= config.learn != SEQ_LEARN_OFF;
   if (self->restored) {
     if (!seq_stream_adopt (stream, self->restored)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
@@ -427,7 +758,7 @@ build (GstSeqFilter *self, GError **error)
           "set another state or state-file",
           seq_stream_model (self->restored)->chain->layers[0]->klass->name,
           seq_stream_n_channels (self->restored),
-          models[shape.model].value_nick, n_channels);
+          model->chain->layers[0]->klass->name, n_channels);
       return NULL;
     }
     g_clear_pointer (&self->restored, seq_stream_free);
@@ -435,54 +766,204 @@ build (GstSeqFilter *self, GError **error)
   return gst_seq_engine_new (g_steal_pointer (&stream));
 }
 
-/* Whether the shape makes a model at all, before caps are known. */
+/* Whether there is a model at all, before caps are known. */
 static gboolean
-check_shape (GstSeqFilter *self, GError **error)
+check_model (GstSeqFilter *self, GError **error)
 {
-  Settings settings;
-  Shape shape;
-  g_autoptr (SeqModel) model = NULL;
+  SeqStreamConfig config;
+  g_autoptr (SeqModel) model =
+      choose_model (self, self->file, 1, &config, error);
+  guint emit;
 
-  copy_settings (self, &settings, &shape);
-  model = model_new (&shape, 1, error);
-  g_clear_pointer (&shape.lags, g_variant_unref);
-  if (model && !settings.emit) {
+  GST_OBJECT_LOCK (self);
+  emit = self->settings.emit;
+  GST_OBJECT_UNLOCK (self);
+  if (model && !emit) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG, NOTHING_LEAVES);
     return FALSE;
   }
   return model != NULL;
 }
 
+/* Properties and caps speak of the model that is in use: one from a file, or,
+ * as far as caps go, from a state. */
 static void
-post_build_error (GstSeqFilter *self, const GError *error)
+follow_model (GstSeqFilter *self)
 {
-  if (g_error_matches (error, SEQ_ERROR, SEQ_ERROR_SHAPE))
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT, ("%s", error->message), (NULL));
+  const SeqModel *model = self->model;
+  Shape held = default_shape;
+  guint64 holds = 0;
+  Layout layout = { 0 };
+
+  if (!model && self->file) {
+    model = self->file->model;
+    holds = describe (model, &held) | BIT (PROP_HORIZON);
+    layout.rate = (gint) rint (model->rate);
+  }
+  if (model) {
+    layout.n_signal = model->n_signal;
+    layout.n_in = model->chain->n_in;
+    layout.n_out = model->chain->n_out;
+  }
+  GST_OBJECT_LOCK (self);
+  g_clear_pointer (&self->held.lags, g_variant_unref);
+  self->held = held;
+  self->holds = holds;
+  self->layout = layout;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Hz that caps must have; 0: any. */
+static gint
+needed_rate (GstSeqFilter *self)
+{
+  gint rate;
+
+  GST_OBJECT_LOCK (self);
+  rate = self->rate_mode == RATE_MODEL ? self->layout.rate : 0;
+  GST_OBJECT_UNLOCK (self);
+  return rate;
+}
+
+/* Whether what is upstream could give that rate. */
+static gboolean
+rate_can_be (GstSeqFilter *self, gint rate)
+{
+  g_autoptr (GstCaps) caps =
+      gst_caps_new_simple ("audio/x-raw", "rate", G_TYPE_INT, rate, NULL);
+  g_autoptr (GstCaps) there =
+      gst_pad_peer_query_caps (GST_BASE_TRANSFORM_SINK_PAD (self), caps);
+
+  return !gst_caps_is_empty (there);
+}
+
+/* The file that the properties name; NULL without an error: none. serial: of
+ * its setting. Not under the build lock: reading takes its time. */
+static GstSeqModelFile *
+open_file (GstSeqFilter *self, guint *serial, GError **error)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GstStructure) given = NULL;
+
+  GST_OBJECT_LOCK (self);
+  *serial = self->file_serial;
+  path = g_strdup (self->model_file);
+  if (self->model_options)
+    given = gst_structure_copy (self->model_options);
+  GST_OBJECT_UNLOCK (self);
+  return path && *path ? gst_seq_model_file_open (path, given, error) : NULL;
+}
+
+/* Offers what was built, if it is for the caps that there are; or else they
+ * change first, and setup() builds. */
+static void
+offer (GstSeqFilter *self, GstSeqEngine *engine)
+{
+  gint rate = needed_rate (self);
+
+  self->caps_wait = (rate != 0 && rate != GST_AUDIO_INFO_RATE (&self->info))
+                    || seq_stream_n_outputs (engine->stream) != self->n_outputs;
+  if (self->caps_wait)
+    gst_seq_engine_free (engine);
   else
-    GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, ("%s", error->message), (NULL));
+    gst_seq_slot_offer (&self->slot, engine);
+}
+
+/* Replaces the file in use, if it can be run where the stream is; else all is
+ * as it was. Takes the file. */
+static gboolean
+use_file (GstSeqFilter *self, GstSeqModelFile *file, GError **error)
+{
+  gboolean flows = GST_AUDIO_INFO_IS_VALID (&self->info), fits = TRUE;
+  g_autoptr (SeqModel) of_state = g_steal_pointer (&self->model);
+  g_autoptr (SeqModel) model = NULL;
+  GstSeqEngine *engine = NULL;
+  SeqStreamConfig config;
+  guint rate_mode;
+
+  GST_OBJECT_LOCK (self);
+  rate_mode = self->rate_mode;
+  GST_OBJECT_UNLOCK (self);
+  if (flows && file && file->model->rate > 0 && rate_mode == RATE_MODEL) {
+    gint rate = (gint) rint (file->model->rate);
+
+    fits =
+        rate == GST_AUDIO_INFO_RATE (&self->info) || rate_can_be (self, rate);
+    if (!fits)
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE, WRONG_RATE, file->path,
+          rate, GST_AUDIO_INFO_RATE (&self->info));
+  }
+  if (fits && flows)
+    engine = build (self, file, error);
+  else if (fits)
+    model = choose_model (self, file, 1, &config, error);
+  if (!engine && !model) {
+    gst_seq_model_file_close (file);
+    self->model = g_steal_pointer (&of_state);
+    return FALSE;
+  }
+  gst_seq_model_file_close (self->file);
+  self->file = file;
+  g_clear_pointer (&self->restored, seq_stream_free);
+  follow_model (self);
+  if (engine) {
+    engine->n_fade =
+        MAX (1, (guint) gst_util_uint64_scale_int (
+                    FADE, GST_AUDIO_INFO_RATE (&self->info), GST_SECOND));
+    offer (self, engine);
+  }
+  return TRUE;
 }
 
 /* Properties have changed, perhaps while a stream runs. */
 static void
-rebuild (GstSeqFilter *self, gboolean another_model)
+rebuild (GstSeqFilter *self, guint stale)
 {
   g_autoptr (GError) error = NULL;
-  GstSeqEngine *engine;
+  GstSeqModelFile *file = NULL;
+  gboolean caps_wait;
+  guint serial = 0;
 
   g_mutex_lock (&self->build_lock);
-  if (another_model) {
-    g_clear_pointer (&self->model, seq_model_unref);
-    g_clear_pointer (&self->restored, seq_stream_free);
-  }
-  if (GST_AUDIO_INFO_IS_VALID (&self->info)) {
-    engine = build (self, &error);
-    if (engine)
-      gst_seq_slot_offer (&self->slot, engine);
-  }
+  if (!self->started)
+    stale &= ~STALE_FILE; /* start() opens it */
   g_mutex_unlock (&self->build_lock);
+  if (stale & STALE_FILE)
+    file = open_file (self, &serial, &error);
+
+  g_mutex_lock (&self->build_lock);
+  if (stale & STALE_FILE) {
+    gboolean outrun;
+
+    GST_OBJECT_LOCK (self);
+    outrun = serial != self->file_serial; /* who set it since will do this */
+    GST_OBJECT_UNLOCK (self);
+    if (outrun || !self->started)
+      gst_seq_model_file_close (file);
+    else if (error || !use_file (self, file, &error))
+      self->n_failures++;
+  } else {
+    if (stale & STALE_MODEL) {
+      g_clear_pointer (&self->model, seq_model_unref);
+      g_clear_pointer (&self->restored, seq_stream_free);
+      follow_model (self);
+    }
+    if (GST_AUDIO_INFO_IS_VALID (&self->info) && !self->caps_wait) {
+      GstSeqEngine *engine = build (self, self->file, &error);
+
+      if (engine)
+        offer (self, engine);
+    }
+  }
+  caps_wait = self->caps_wait;
+  g_mutex_unlock (&self->build_lock);
+  if (caps_wait) {
+    gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
+    gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
+  }
   if (error)
-    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("%s", error->message),
-        ("the former model goes on"));
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error,
+        g_strdup ("the former model goes on"));
 }
 
 /* --- state ---------------------------------------------------------------- */
@@ -531,24 +1012,6 @@ get_state (GstSeqFilter *self)
   return bytes;
 }
 
-static gboolean
-read_number (GVariant *dict, const char *key, double *number)
-{
-  g_autoptr (GVariant) value = g_variant_lookup_value (dict, key, NULL);
-
-  if (!value)
-    return FALSE;
-  if (g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))
-    *number = g_variant_get_uint32 (value);
-  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_INT32))
-    *number = g_variant_get_int32 (value);
-  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
-    *number = g_variant_get_double (value);
-  else
-    return FALSE;
-  return TRUE;
-}
-
 /* A stream that comes from outside is able to learn as it did. */
 static void
 follow_learner (GstSeqFilter *self, SeqStream *stream)
@@ -568,33 +1031,10 @@ static void
 follow_stream (GstSeqFilter *self, SeqStream *stream)
 {
   const SeqStreamConfig *config = seq_stream_config (stream);
-  const SeqModel *model = seq_stream_model (stream);
-  const SeqChain *chain = model->chain;
-  const SeqLayer *first = chain->layers[0];
   Shape *shape = &self->shape;
 
   GST_OBJECT_LOCK (self);
-  for (guint i = 0; models[i].value_name; i++)
-    if (g_str_equal (models[i].value_nick, first->klass->name))
-      shape->model = (guint) models[i].value;
-  for (guint i = 0; i < G_N_ELEMENTS (options); i++)
-    for (guint l = 0; l < chain->n_layers; l++) {
-      gpointer at = G_STRUCT_MEMBER_P (shape, options[i].offset);
-      double number;
-
-      if (!read_number (chain->layers[l]->config, options[i].key, &number))
-        continue;
-      if (options[i].is_double)
-        *(double *) at = number;
-      else
-        *(guint *) at = (guint) number;
-      break;
-    }
-  g_clear_pointer (&shape->lags, g_variant_unref);
-  shape->lags =
-      g_variant_lookup_value (first->config, "lags", G_VARIANT_TYPE ("au"));
-  shape->layers = MAX (1, chain->n_layers - 1);
-  shape->residual = chain->residual ? SWITCH_ON : SWITCH_OFF;
+  describe (seq_stream_model (stream), shape);
   shape->channel_mode = config->channel_mode;
   shape->learning_rate = config->learning_rate;
   shape->window = config->window;
@@ -602,6 +1042,7 @@ follow_stream (GstSeqFilter *self, SeqStream *stream)
   self->settings.learning = config->learn != SEQ_LEARN_OFF;
   follow_learner (self, stream);
   self->shaped = FALSE;
+  self->said = 0;
   self->stale = 0;
   GST_OBJECT_UNLOCK (self);
 }
@@ -625,15 +1066,27 @@ set_state (GstSeqFilter *self, GBytes *bytes, GError **error)
         seq_stream_n_channels (stream), n_channels);
     return FALSE;
   }
+  if (GST_AUDIO_INFO_IS_VALID (&self->info)
+      && seq_stream_n_outputs (stream) != self->n_outputs) {
+    g_mutex_unlock (&self->build_lock);
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the state's model gives %u channels, the one that runs %u",
+        seq_stream_n_outputs (stream), self->n_outputs);
+    return FALSE;
+  }
   follow_stream (self, stream);
   g_clear_error (&self->refused);
   g_clear_pointer (&self->restored, seq_stream_free);
   g_clear_pointer (&self->model, seq_model_unref);
   self->model = seq_model_ref (seq_stream_model (stream));
+  follow_model (self);
   if (GST_AUDIO_INFO_IS_VALID (&self->info)) {
     GstSeqEngine *engine = gst_seq_engine_new (g_steal_pointer (&stream));
 
     engine->restored = TRUE;
+    g_mutex_lock (&self->slot.lock);
+    gst_seq_slot_cut (&self->slot);
+    g_mutex_unlock (&self->slot.lock);
     gst_seq_slot_offer (&self->slot, engine);
   } else {
     self->restored = g_steal_pointer (&stream);
@@ -671,6 +1124,28 @@ save (GstSeqFilter *self)
           &error)) {
     GST_ELEMENT_WARNING (self, RESOURCE, WRITE,
         ("state-file %s: %s", file, error->message), (NULL));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* The action signal: what the first lane has learnt, as a model file. */
+static gboolean
+save_model (GstSeqFilter *self, const char *path)
+{
+  g_autoptr (GBytes) bytes = path ? get_state (self) : NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqStream) stream = NULL;
+  g_autoptr (SeqModel) model = NULL;
+
+  if (!bytes)
+    return FALSE;
+  stream = seq_snapshot_load (bytes, &error);
+  if (stream)
+    model = seq_stream_learnt_model (stream, 0, &error);
+  if (!model || !seq_model_save (model, path, "safetensors", &error)) {
+    GST_ELEMENT_WARNING (self, RESOURCE, WRITE,
+        ("save-model %s: %s", path, error->message), (NULL));
     return FALSE;
   }
   return TRUE;
@@ -810,12 +1285,37 @@ post_rest (GstSeqFilter *self)
     gst_element_post_message (GST_ELEMENT (self), message);
 }
 
+/* What runs: strings of the model and numbers of it. */
+static void
+add_model (GstStructure *s, const SeqModel *model)
+{
+  const SeqChain *chain = model->chain;
+  g_autoptr (GString) layers = g_string_new (NULL);
+  guint64 n_parameters = 0;
+
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+
+    g_string_append_printf (
+        layers, "%s%s %u", i ? ", " : "", layer->klass->name, layer->n_out);
+    for (guint k = 0; k < layer->n_tensors; k++)
+      n_parameters += (guint64) layer->tensors[k].gates * layer->tensors[k].rows
+                      * layer->tensors[k].cols;
+  }
+  gst_structure_set (s, "format", G_TYPE_STRING, model->format, "layers",
+      G_TYPE_STRING, layers->str, "parameters", G_TYPE_UINT64, n_parameters,
+      "rate", G_TYPE_DOUBLE, model->rate, NULL);
+}
+
 static GstStructure *
 get_stats (GstSeqFilter *self)
 {
-  GstStructure *s = gst_structure_new_empty ("application/x-seqfilter-stats");
+  GstStructure *s = gst_structure_new ("application/x-seqfilter-stats", "isa",
+      G_TYPE_STRING, seq_isa_name (seq_cpu_isa ()), NULL);
+  g_autoptr (SeqModel) model = NULL;
   SeqStreamStats stats = { 0 };
   GstSeqEngine *engine;
+  guint64 n_fades, n_failures;
   guint n = 0;
   gsize state_size = 0;
 
@@ -826,21 +1326,30 @@ get_stats (GstSeqFilter *self)
     stats.signal_power = g_new0 (double, n);
     stats.residual_power = g_new0 (double, n);
     stats.score_peak = g_new0 (double, n);
-    g_mutex_lock (&self->slot.lock);
-    engine = self->slot.engine;
-    if (engine) {
-      seq_stream_stats (engine->stream, FALSE, &stats);
-      state_size = seq_stream_state_size (engine->stream);
-    }
-    g_mutex_unlock (&self->slot.lock);
   }
+  g_mutex_lock (&self->slot.lock);
+  engine = self->slot.engine;
+  if (engine) {
+    seq_stream_stats (engine->stream, FALSE, &stats);
+    state_size = seq_stream_state_size (engine->stream);
+    model = seq_model_ref (seq_stream_model (engine->stream));
+  }
+  n_fades = self->slot.n_fades;
+  g_mutex_unlock (&self->slot.lock);
+  gst_seq_slot_sweep (&self->slot);
+  n_failures = self->n_failures;
+  if (self->file)
+    gst_structure_set (s, "model-file", G_TYPE_STRING, self->file->path, NULL);
   g_mutex_unlock (&self->build_lock);
 
+  if (model)
+    add_model (s, model);
   gst_structure_set (s, "frames", G_TYPE_UINT64, stats.n_frames, "non-finite",
       G_TYPE_UINT64, stats.n_non_finite, "rewinds", G_TYPE_UINT64,
       stats.n_rewinds, "updates", G_TYPE_UINT64, stats.n_updates, "rollbacks",
       G_TYPE_UINT64, stats.n_rollbacks, "state-bytes", G_TYPE_UINT64,
-      (guint64) state_size, NULL);
+      (guint64) state_size, "swaps", G_TYPE_UINT64, n_fades, "load-failures",
+      G_TYPE_UINT64, n_failures, NULL);
   add_stats (s, &stats, n);
   g_free (stats.signal_power);
   g_free (stats.residual_power);
@@ -850,33 +1359,41 @@ get_stats (GstSeqFilter *self)
 
 /* --- caps ----------------------------------------------------------------- */
 
-/* channels times n, or divided by it; FALSE if none is left */
+/* Channels go from `from` to `to` a unit, in one to max units. */
+typedef struct {
+  gint64 from, to, max;
+} Scale;
+
+/* FALSE if none is left */
 static gboolean
-scale_channels (const GValue *from, GValue *to, gint n, gboolean multiply)
+scale_channels (const GValue *from, GValue *to, const Scale *scale)
 {
+  gint64 most = MIN (scale->max, G_MAXINT / scale->to);
+
   if (G_VALUE_HOLDS_INT (from)) {
     gint64 c = g_value_get_int (from);
 
-    if (multiply ? c * n > G_MAXINT : c % n != 0)
+    if (c % scale->from != 0 || c / scale->from > most)
       return FALSE;
     g_value_init (to, G_TYPE_INT);
-    g_value_set_int (to, (gint) (multiply ? c * n : c / n));
+    g_value_set_int (to, (gint) (c / scale->from * scale->to));
     return TRUE;
   }
   if (GST_VALUE_HOLDS_INT_RANGE (from)) {
     gint64 min = gst_value_get_int_range_min (from);
     gint64 max = gst_value_get_int_range_max (from);
 
-    min = multiply ? min * n : (min + n - 1) / n;
-    max = multiply ? MIN (max * n, G_MAXINT) : max / n;
+    min = (min + scale->from - 1) / scale->from;
+    max = MIN (max / scale->from, most);
     if (min > max)
       return FALSE;
     if (min == max) {
       g_value_init (to, G_TYPE_INT);
-      g_value_set_int (to, (gint) min);
+      g_value_set_int (to, (gint) (min * scale->to));
     } else {
       g_value_init (to, GST_TYPE_INT_RANGE);
-      gst_value_set_int_range (to, (gint) min, (gint) max);
+      gst_value_set_int_range_step (to, (gint) (min * scale->to),
+          (gint) (max * scale->to), (gint) scale->to);
     }
     return TRUE;
   }
@@ -885,8 +1402,7 @@ scale_channels (const GValue *from, GValue *to, gint n, gboolean multiply)
     for (guint i = 0; i < gst_value_list_get_size (from); i++) {
       GValue one = G_VALUE_INIT;
 
-      if (scale_channels (
-              gst_value_list_get_value (from, i), &one, n, multiply))
+      if (scale_channels (gst_value_list_get_value (from, i), &one, scale))
         gst_value_list_append_and_take_value (to, &one);
     }
     if (gst_value_list_get_size (to) > 0)
@@ -896,52 +1412,128 @@ scale_channels (const GValue *from, GValue *to, gint n, gboolean multiply)
   return FALSE;
 }
 
+/* How channels go from one pad to the other; returns how many ways there are.
+ */
+static guint
+get_scales (GstSeqFilter *self, GstPadDirection direction, Scale scales[2])
+{
+  gboolean forecasts, joint;
+  gint64 others;
+  Layout l;
+  guint n = 1;
+
+  GST_OBJECT_LOCK (self);
+  forecasts = (self->settings.emit & 1 << SEQ_OUTPUT_PREDICTION) != 0;
+  others = n_groups (self->settings.emit) - forecasts;
+  joint = self->shape.channel_mode == SEQ_CHANNELS_JOINT;
+  l = self->layout;
+  GST_OBJECT_UNLOCK (self);
+
+  if (l.n_signal == 0)
+    scales[0] = (Scale){ 1, others + forecasts, G_MAXINT };
+  else
+    scales[0] = (Scale){ l.n_signal, others * l.n_signal + forecasts * l.n_out,
+      joint ? 1 : G_MAXINT };
+  if (joint && l.n_in > l.n_signal) /* the knobs may come with the signal */
+    scales[n++] = (Scale){ l.n_in, others * l.n_in + forecasts * l.n_out, 1 };
+  for (guint i = 0; i < n && direction == GST_PAD_SRC; i++)
+    scales[i] = (Scale){ scales[i].to, scales[i].from, scales[i].max };
+  return n;
+}
+
 static GstCaps *
 transform_caps (GstBaseTransform *trans, GstPadDirection direction,
     GstCaps *caps, GstCaps *filter)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (trans);
-  GstCaps *result;
-  guint n;
+  g_autoptr (GstCaps) result = gst_caps_new_empty ();
+  gint rate = needed_rate (self);
+  Scale scales[2];
+  guint n = get_scales (self, direction, scales);
 
-  GST_OBJECT_LOCK (self);
-  n = n_groups (self->settings.emit);
-  GST_OBJECT_UNLOCK (self);
+  for (guint i = 0; i < gst_caps_get_size (caps) * n; i++) {
+    const Scale *scale = &scales[i % n];
+    GstStructure *s = gst_structure_copy (gst_caps_get_structure (caps, i / n));
+    const GValue *channels = gst_structure_get_value (s, "channels");
+    GValue scaled = G_VALUE_INIT;
+    gint fixed = 0;
 
-  if (n == 1) {
-    result = gst_caps_ref (caps);
-  } else {
-    result = gst_caps_new_empty ();
-    for (guint i = 0; i < gst_caps_get_size (caps); i++) {
-      GstStructure *s = gst_structure_copy (gst_caps_get_structure (caps, i));
-      const GValue *channels = gst_structure_get_value (s, "channels");
-      GValue scaled = G_VALUE_INIT;
-      gint fixed = 0;
-
-      if (channels
-          && !scale_channels (
-              channels, &scaled, (gint) n, direction == GST_PAD_SINK)) {
-        gst_structure_free (s);
-        continue;
-      }
-      if (channels)
-        gst_structure_take_value (s, "channels", &scaled);
+    if (channels && !scale_channels (channels, &scaled, scale)) {
+      gst_structure_free (s);
+      continue;
+    }
+    if (channels)
+      gst_structure_take_value (s, "channels", &scaled);
+    if (scale->from != scale->to) {
       gst_structure_remove_field (s, "channel-mask");
       if (direction == GST_PAD_SINK
           && gst_structure_get_int (s, "channels", &fixed) && fixed > 2)
         gst_structure_set (
             s, "channel-mask", GST_TYPE_BITMASK, G_GUINT64_CONSTANT (0), NULL);
-      gst_caps_append_structure (result, s);
     }
+    gst_caps_append_structure (result, s);
   }
-  if (filter) {
+  if (rate > 0) {
+    g_autoptr (GstCaps) fixed =
+        gst_caps_new_simple ("audio/x-raw", "rate", G_TYPE_INT, rate, NULL);
     GstCaps *both =
-        gst_caps_intersect_full (filter, result, GST_CAPS_INTERSECT_FIRST);
+        gst_caps_intersect_full (result, fixed, GST_CAPS_INTERSECT_FIRST);
 
     gst_caps_unref (result);
     result = both;
   }
-  return result;
+  return filter ? gst_caps_intersect_full (
+             filter, result, GST_CAPS_INTERSECT_FIRST)
+                : g_steal_pointer (&result);
+}
+
+/* What the model can't take is refused with a reason once it comes, not here:
+ * see sink_event() and setup(). */
+static gboolean
+accept_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps)
+{
+  g_autoptr (GstCaps) template = NULL;
+
+  if (direction == GST_PAD_SRC)
+    return parent_class->accept_caps (trans, direction, caps);
+  template = gst_pad_get_pad_template_caps (trans->sinkpad);
+  return gst_caps_can_intersect (caps, template);
+}
+
+/* Posts why a model can't take caps, if so. */
+static gboolean
+check_caps (GstSeqFilter *self, GstCaps *caps)
+{
+  gint rate = needed_rate (self), found, channels;
+  const GstStructure *s = gst_caps_get_structure (caps, 0);
+  Scale scales[2];
+  guint n = get_scales (self, GST_PAD_SINK, scales);
+  g_autofree char *path = NULL;
+
+  GST_OBJECT_LOCK (self);
+  path = g_strdup (self->model_file);
+  GST_OBJECT_UNLOCK (self);
+  if (rate > 0 && gst_structure_get_int (s, "rate", &found) && found != rate) {
+    GST_ELEMENT_ERROR (
+        self, STREAM, FORMAT, (WRONG_RATE, path, rate, found), (NULL));
+    return FALSE;
+  }
+  if (!gst_structure_get_int (s, "channels", &channels))
+    return TRUE; /* refused by others */
+  for (guint i = 0; i < n; i++)
+    if (channels % scales[i].from == 0
+        && channels / scales[i].from
+               <= MIN (scales[i].max, G_MAXINT / scales[i].to))
+      return TRUE;
+  GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+      ("the model wants %d channels%s, the stream has %d",
+          (gint) scales[0].from,
+          n == 2               ? ", or one for each of its inputs"
+          : scales[0].max == 1 ? ""
+                               : " or a multiple of it",
+          channels),
+      ("model-file %s", path));
+  return FALSE;
 }
 
 /* New input caps; self->info holds the last. */
@@ -953,18 +1545,21 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
   GstSeqEngine *engine;
 
   g_mutex_lock (&self->build_lock);
-  if (GST_AUDIO_INFO_IS_VALID (&self->info)
+  if (GST_AUDIO_INFO_IS_VALID (&self->info) && !self->caps_wait
       && gst_audio_info_is_equal (&self->info, info)) {
     g_mutex_unlock (&self->build_lock);
     return TRUE; /* what leaves has changed, not what comes */
   }
   self->info = *info;
-  engine = build (self, &error);
+  self->caps_wait = FALSE;
+  engine = build (self, self->file, &error);
   if (engine) {
     gboolean going_on = self->slot.engine != NULL;
 
+    self->n_outputs = seq_stream_n_outputs (engine->stream);
     gst_seq_slot_offer (&self->slot, engine);
     g_mutex_lock (&self->slot.lock);
+    gst_seq_slot_cut (&self->slot);
     engine = gst_seq_slot_settle (&self->slot);
     if (going_on)
       seq_stream_rewind (engine->stream);
@@ -975,7 +1570,7 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
   }
   g_mutex_unlock (&self->build_lock);
   if (error) {
-    post_build_error (self, error);
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
     return FALSE;
   }
 
@@ -987,20 +1582,30 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
   return TRUE;
 }
 
+/* Channels that leave. */
+static gint
+n_channels_out (GstSeqFilter *self, guint emit)
+{
+  gint forecasts = (emit & 1 << SEQ_OUTPUT_PREDICTION) != 0;
+
+  return ((gint) n_groups (emit) - forecasts) * GST_AUDIO_FILTER_CHANNELS (self)
+         + forecasts * (gint) self->n_outputs;
+}
+
 /* Follows `emit` within the number of channels that was agreed on; FALSE if
  * it needs another: then a renegotiation is on its way. */
 static gboolean
 follow_emit (GstSeqFilter *self, guint emit)
 {
   GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
-  gint n_in = GST_AUDIO_FILTER_CHANNELS (self);
   gint n_out = GST_AUDIO_INFO_CHANNELS (&self->out_info);
 
-  if (!emit || n_out != n_in * (gint) n_groups (emit))
+  if (!emit || n_out != n_channels_out (self, emit))
     return FALSE;
   self->emit = emit;
   gst_base_transform_set_passthrough (trans, emit == 1 << SEQ_OUTPUT_INPUT);
-  gst_base_transform_set_in_place (trans, n_out == n_in);
+  gst_base_transform_set_in_place (
+      trans, n_groups (emit) == 1 && n_out == GST_AUDIO_FILTER_CHANNELS (self));
   return TRUE;
 }
 
@@ -1010,7 +1615,7 @@ set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
   GstSeqFilter *self = GST_SEQ_FILTER (trans);
   GstAudioInfo info;
   gboolean post;
-  guint emit, groups;
+  guint emit;
 
   if (!gst_audio_info_from_caps (&info, out))
     return FALSE;
@@ -1024,12 +1629,15 @@ set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
   if (!parent_class->set_caps (trans, in, out))
     return FALSE;
 
-  /* `emit` may have moved since the caps were agreed on */
-  groups = (guint) (GST_AUDIO_INFO_CHANNELS (&info)
-                    / GST_AUDIO_FILTER_CHANNELS (self));
-  return follow_emit (self, emit)
-         || follow_emit (self,
-             groups == 1 ? 1 << SEQ_OUTPUT_PREDICTION : (1 << groups) - 1);
+  /* `emit` may have moved since the caps were agreed on: till they are again,
+   * anything of that many channels */
+  if (follow_emit (self, emit)
+      || follow_emit (self, 1 << SEQ_OUTPUT_PREDICTION))
+    return TRUE;
+  for (emit = 1; emit < 1 << SEQ_N_OUTPUTS; emit++)
+    if (follow_emit (self, emit))
+      return TRUE;
+  return FALSE;
 }
 
 static gboolean
@@ -1119,6 +1727,8 @@ submit_input_buffer (
   GST_OBJECT_LOCK (self);
   self->now = self->settings;
   self->controlled = GST_OBJECT_CAST (self)->control_bindings != NULL;
+  self->n_now_params = self->n_params;
+  memcpy (self->now_params, self->params, self->n_params * sizeof (double));
   GST_OBJECT_UNLOCK (self);
   if (G_UNLIKELY (self->now.emit == 0)) {
     GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, (NOTHING_LEAVES), (NULL));
@@ -1176,7 +1786,9 @@ seq_format (const GstAudioInfo *info)
 
 /* One buffer in hand. */
 typedef struct {
-  GstControlBinding *mix_curve; /* or NULL */
+  GstControlBinding *mix_curve;            /* or NULL */
+  GstControlBinding *knob_curves[N_KNOBS]; /* each or NULL */
+  gboolean knobs_turn;                     /* by a curve */
   GstClockTime pts;
   SeqProcessFlags flags;
   SeqSignal in, out[SEQ_N_OUTPUTS];
@@ -1197,21 +1809,62 @@ frames_to_message (GstSeqFilter *self)
   return interval > self->n_measured ? interval - self->n_measured : 1;
 }
 
-/* The value of mix at frame `at` of the buffer. */
+/* The value of a curve, 0..1, at frame `at` of the buffer. */
 static double
-mix_at (GstSeqFilter *self, const Work *work, gsize at)
+curve_at (GstSeqFilter *self, const Work *work, GstControlBinding *curve,
+    gsize at, double fallback)
 {
-  double mix;
+  double value;
   GstClockTime time = gst_segment_to_stream_time (
       &GST_BASE_TRANSFORM (self)->segment, GST_FORMAT_TIME,
       work->pts
           + gst_util_uint64_scale_int (
               at, GST_SECOND, GST_AUDIO_FILTER_RATE (self)));
 
-  if (!gst_control_binding_get_value_array (
-          work->mix_curve, time, GST_SECOND, 1, &mix))
-    return self->now.mix;
-  return CLAMP (mix, 0, 1);
+  if (!gst_control_binding_get_value_array (curve, time, GST_SECOND, 1, &value)
+      || !isfinite (value))
+    return fallback;
+  return CLAMP (value, 0, 1);
+}
+
+/* Sets the model's knobs for the frames from `at` on. */
+static void
+turn_knobs (
+    GstSeqFilter *self, GstSeqEngine *engine, const Work *work, gsize at)
+{
+  guint n = seq_stream_n_params (engine->stream);
+  guint glide = MAX (1, (guint) gst_util_uint64_scale_int (
+                            GLIDE, GST_AUDIO_FILTER_RATE (self), GST_SECOND));
+
+  for (guint i = 0; i < n; i++) {
+    GstControlBinding *curve = i < N_KNOBS ? work->knob_curves[i] : NULL;
+    double value = i < self->n_now_params ? self->now_params[i] : 0;
+
+    if (curve)
+      seq_stream_set_param (
+          engine->stream, i, curve_at (self, work, curve, at, value), 1);
+    else
+      seq_stream_set_param (engine->stream, i, value, glide);
+  }
+}
+
+static void
+take_curves (GstSeqFilter *self, Work *work)
+{
+  work->mix_curve = gst_object_get_control_binding (GST_OBJECT (self), "mix");
+  for (guint i = 0; i < N_KNOBS; i++) {
+    work->knob_curves[i] = gst_object_get_control_binding (
+        GST_OBJECT (self), props[PROP_PARAM1 + i]->name);
+    work->knobs_turn |= work->knob_curves[i] != NULL;
+  }
+}
+
+static void
+drop_curves (Work *work)
+{
+  g_clear_object (&work->mix_curve);
+  for (guint i = 0; i < N_KNOBS; i++)
+    g_clear_object (&work->knob_curves[i]);
 }
 
 /* Runs frames from `from` on, n of them or fewer; returns how many. The lock
@@ -1228,9 +1881,13 @@ run (GstSeqFilter *self, GstSeqEngine *engine, Work *work, gsize from, gsize n)
     rest = frames_to_message (self);
     n = MIN (n, rest);
   }
+  if (G_UNLIKELY (work->knobs_turn))
+    n = 1;
+  if (seq_stream_n_params (engine->stream) > 0)
+    turn_knobs (self, engine, work, from);
   if (G_UNLIKELY (work->mix_curve)) {
     n = MIN (n, MIX_BLOCK);
-    mix = mix_at (self, work, from + n);
+    mix = curve_at (self, work, work->mix_curve, from + n, mix);
   }
   seq_stream_process (
       engine->stream, &work->in, work->outputs, n, work->mix, mix, work->flags);
@@ -1269,7 +1926,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
 
   if (G_UNLIKELY (self->controlled) && GST_CLOCK_TIME_IS_VALID (work.pts)
       && trans->segment.format == GST_FORMAT_TIME)
-    work.mix_curve = gst_object_get_control_binding (GST_OBJECT (self), "mix");
+    take_curves (self, &work);
   if (!self->now.learning
       || GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_GAP))
     work.flags |= SEQ_PROCESS_NO_LEARNING;
@@ -1297,7 +1954,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   if (in_place && located) {
     work.outputs[g_bit_nth_lsf (self->emit, -1)] = &work.in;
   } else if (outbuf && located) {
-    guint group = 0;
+    guint at = 0;
 
     work.n_out = (guint) GST_AUDIO_INFO_CHANNELS (out_info);
     gst_buffer_set_size (
@@ -1313,14 +1970,18 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
         out_info->layout == GST_AUDIO_LAYOUT_INTERLEAVED ? work.n_out : 1;
     for (guint i = 0; i < SEQ_N_OUTPUTS; i++)
       if (self->emit & 1 << i) {
-        work.out[i] = (SeqSignal){ work.in.format,
-          engine->out + group++ * info->channels, work.out_stride };
+        work.out[i] =
+            (SeqSignal){ work.in.format, engine->out + at, work.out_stride };
         work.outputs[i] = &work.out[i];
+        at += i == SEQ_OUTPUT_PREDICTION ? self->n_outputs
+                                         : (guint) info->channels;
       }
   }
 
   if (located) {
-    work.mix = work.mix_curve ? mix_at (self, &work, 0) : self->mix;
+    work.mix = work.mix_curve
+                   ? curve_at (self, &work, work.mix_curve, 0, self->now.mix)
+                   : self->mix;
     for (gsize from = 0; from < n_frames;)
       from += run (self, engine, &work, from, n_frames - from);
     self->mix = work.mix;
@@ -1335,7 +1996,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   gst_buffer_unmap (inbuf, &in_map);
   g_mutex_unlock (&self->slot.lock);
 
-  g_clear_object (&work.mix_curve);
+  drop_curves (&work);
   if (outbuf)
     GST_BUFFER_FLAG_UNSET (outbuf, GST_BUFFER_FLAG_GAP);
   work.messages = g_list_reverse (work.messages);
@@ -1353,7 +2014,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
 
 no_map:
   g_mutex_unlock (&self->slot.lock);
-  g_clear_object (&work.mix_curve);
+  drop_curves (&work);
   GST_ELEMENT_ERROR (
       self, RESOURCE, FAILED, ("a buffer can't be mapped"), (NULL));
   return GST_FLOW_ERROR;
@@ -1381,6 +2042,16 @@ sink_event (GstBaseTransform *trans, GstEvent *event)
   gboolean post;
 
   switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_CAPS: {
+      GstCaps *caps;
+
+      gst_event_parse_caps (event, &caps);
+      if (!check_caps (self, caps)) {
+        gst_event_unref (event);
+        return FALSE;
+      }
+      break;
+    }
     case GST_EVENT_FLUSH_STOP:
       g_mutex_lock (&self->slot.lock);
       if (gst_seq_slot_settle (&self->slot)) {
@@ -1407,6 +2078,50 @@ sink_event (GstBaseTransform *trans, GstEvent *event)
   return parent_class->sink_event (trans, event);
 }
 
+/* No stream and no model any more. */
+static void
+close_model (GstSeqFilter *self)
+{
+  g_mutex_lock (&self->build_lock);
+  gst_seq_slot_empty (&self->slot);
+  gst_audio_info_init (&self->info);
+  g_clear_pointer (&self->restored, seq_stream_free);
+  g_clear_pointer (&self->model, seq_model_unref);
+  g_clear_pointer (&self->file, gst_seq_model_file_close);
+  self->started = self->has_learner = self->caps_wait = FALSE;
+  self->n_failures = 0;
+  follow_model (self);
+  g_mutex_unlock (&self->build_lock);
+}
+
+/* Opens the file and sees whether there is a model at all; posts why not. */
+static gboolean
+open_model (GstSeqFilter *self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  guint serial;
+  GstSeqModelFile *file;
+
+  GST_OBJECT_LOCK (self);
+  path = g_strdup_printf (
+      "model-file %s", self->model_file ? self->model_file : "unset");
+  GST_OBJECT_UNLOCK (self);
+  file = open_file (self, &serial, &error);
+  if (!error) {
+    g_mutex_lock (&self->build_lock);
+    self->file = file;
+    self->started = TRUE;
+    check_model (self, &error);
+    follow_model (self);
+    g_mutex_unlock (&self->build_lock);
+  }
+  if (error)
+    gst_seq_post_error (
+        GST_ELEMENT (self), GST_MESSAGE_ERROR, error, g_steal_pointer (&path));
+  return !error;
+}
+
 static gboolean
 start (GstBaseTransform *trans)
 {
@@ -1421,13 +2136,10 @@ start (GstBaseTransform *trans)
         self, STREAM, DECODE, ("state: %s", error->message), (NULL));
     return FALSE;
   }
-  if (!check_shape (self, &error)) {
-    post_build_error (self, error);
+  if (!open_model (self) || !load_state_file (self)) {
+    close_model (self);
     return FALSE;
   }
-  if (!load_state_file (self))
-    return FALSE;
-
   self->next_pts = GST_CLOCK_TIME_NONE;
   self->n_frames = self->n_measured = 0;
   self->emit = 0;
@@ -1443,13 +2155,7 @@ stop (GstBaseTransform *trans)
   GstSeqFilter *self = GST_SEQ_FILTER (trans);
 
   save (self);
-  g_mutex_lock (&self->build_lock);
-  gst_seq_slot_empty (&self->slot);
-  gst_audio_info_init (&self->info);
-  g_clear_pointer (&self->restored, seq_stream_free);
-  g_clear_pointer (&self->model, seq_model_unref);
-  self->has_learner = FALSE;
-  g_mutex_unlock (&self->build_lock);
+  close_model (self);
   g_clear_pointer (&self->part, g_free);
   self->n_part = 0;
   return TRUE;
@@ -1474,64 +2180,6 @@ set_lags (Shape *shape, const GValue *value)
 }
 
 static void
-get_lags (const Shape *shape, GValue *value)
-{
-  gsize n = 0;
-  const guint32 *lags = shape->lags ? g_variant_get_fixed_array (
-                            shape->lags, &n, sizeof (guint32))
-                                    : NULL;
-  GValue lag = G_VALUE_INIT;
-
-  for (gsize i = 0; i < n; i++) {
-    g_value_init (&lag, G_TYPE_INT);
-    g_value_set_int (&lag, (gint) lags[i]);
-    gst_value_array_append_and_take_value (value, &lag);
-    lag = (GValue) G_VALUE_INIT;
-  }
-}
-
-/* The member that a plain number of the shape lives in, and what goes stale
- * with it; NULL for other properties. */
-static gpointer
-shape_member (Shape *shape, guint id, guint *stale)
-{
-  *stale = STALE_STREAM | STALE_MODEL;
-  switch (id) {
-    case PROP_MODEL:
-      return &shape->model;
-    case PROP_HIDDEN_SIZE:
-      return &shape->hidden_size;
-    case PROP_LAYERS:
-      return &shape->layers;
-    case PROP_ORDER:
-      return &shape->order;
-    case PROP_STATES:
-      return &shape->states;
-    case PROP_HISTORY:
-      return &shape->history;
-    case PROP_HORIZON:
-      return &shape->horizon;
-    case PROP_FORGETTING:
-      return &shape->forgetting;
-    case PROP_SEED:
-      return &shape->seed;
-    case PROP_RESIDUAL_CONNECTION:
-      return &shape->residual;
-    case PROP_CHANNEL_MODE:
-      return &shape->channel_mode;
-    case PROP_WINDOW:
-      *stale = STALE_STREAM;
-      return &shape->window;
-    case PROP_LEARNING_RATE:
-      *stale = STALE_STREAM;
-      return &shape->learning_rate;
-    default:
-      *stale = 0;
-      return NULL;
-  }
-}
-
-static void
 set_learn (GstSeqFilter *self, guint learn)
 {
   SeqLearn before = resolve_learner (&self->shape);
@@ -1544,6 +2192,31 @@ set_learn (GstSeqFilter *self, guint learn)
   if (resolve_learner (&self->shape) != before) {
     self->stale |= STALE_MODEL;
     self->shaped = TRUE;
+  }
+}
+
+static void
+set_params (GstSeqFilter *self, const GValue *value)
+{
+  guint n = gst_value_array_get_size (value);
+
+  if (n > MAX_PARAMS)
+    g_warning ("params: the first %u of %u values are taken", MAX_PARAMS, n);
+  self->n_params = MAX (self->n_params, MIN (n, MAX_PARAMS));
+  for (guint i = 0; i < self->n_params; i++)
+    self->params[i] =
+        i < n ? g_value_get_double (gst_value_array_get_value (value, i)) : 0;
+}
+
+static void
+get_params (const GstSeqFilter *self, GValue *value)
+{
+  for (guint i = 0; i < self->n_params; i++) {
+    GValue param = G_VALUE_INIT;
+
+    g_value_init (&param, G_TYPE_DOUBLE);
+    g_value_set_double (&param, self->params[i]);
+    gst_value_array_append_and_take_value (value, &param);
   }
 }
 
@@ -1568,19 +2241,6 @@ set_number (gpointer number, const GValue *value)
                           ? (guint) g_value_get_enum (value)
                           : g_value_get_uint (value);
   return *(guint *) number != u;
-}
-
-static void
-get_number (gconstpointer number, GValue *value)
-{
-  if (G_VALUE_HOLDS_DOUBLE (value))
-    g_value_set_double (value, *(const double *) number);
-  else if (G_VALUE_HOLDS_UINT64 (value))
-    g_value_set_uint64 (value, *(const guint64 *) number);
-  else if (G_VALUE_HOLDS_ENUM (value))
-    g_value_set_enum (value, (gint) * (const guint *) number);
-  else
-    g_value_set_uint (value, *(const guint *) number);
 }
 
 /* Before caps a state that is none is remembered, and refused by start(). */
@@ -1613,7 +2273,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (object);
   Settings *settings = &self->settings;
-  guint emit, stale;
+  guint emit, rate_mode, stale;
   gpointer member;
 
   if (id == PROP_STATE) {
@@ -1622,15 +2282,39 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   }
   GST_OBJECT_LOCK (self);
   emit = settings->emit;
+  rate_mode = self->rate_mode;
   member = shape_member (&self->shape, id, &stale);
   if (member && set_number (member, value))
     self->stale |= stale;
-  self->shaped |= (stale & STALE_MODEL) != 0;
+  if (stale & STALE_MODEL) {
+    self->shaped = TRUE;
+    self->said |= BIT (id);
+  }
   switch (id) {
     case PROP_LAGS:
       set_lags (&self->shape, value);
       self->stale |= STALE_MODEL;
+      self->said |= BIT (id);
       self->shaped = TRUE;
+      break;
+    case PROP_MODEL_FILE:
+      g_free (self->model_file);
+      self->model_file = g_value_dup_string (value);
+      self->file_serial++;
+      self->stale |= STALE_FILE;
+      self->shaped |= self->model_file && *self->model_file;
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_clear_pointer (&self->model_options, gst_structure_free);
+      self->model_options = g_value_dup_boxed (value);
+      self->file_serial++;
+      self->stale |= STALE_FILE;
+      break;
+    case PROP_RATE_MODE:
+      self->rate_mode = (guint) g_value_get_enum (value);
+      break;
+    case PROP_PARAMS:
+      set_params (self, value);
       break;
     case PROP_LEARN:
       set_learn (self, (guint) g_value_get_enum (value));
@@ -1652,12 +2336,19 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       self->state_file = g_value_dup_string (value);
       break;
     default:
-      if (!member)
+      if (id >= PROP_PARAM1 && id < PROP_PARAM1 + N_KNOBS) {
+        self->params[id - PROP_PARAM1] = g_value_get_double (value);
+        self->n_params = MAX (self->n_params, id - PROP_PARAM1 + 1);
+      } else if (!member) {
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      }
       break;
   }
   emit ^= settings->emit;
+  rate_mode ^= self->rate_mode;
   GST_OBJECT_UNLOCK (self);
+  if (rate_mode)
+    gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
   if (emit)
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
 }
@@ -1667,6 +2358,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (object);
   const Settings *settings = &self->settings;
+  Shape *shape;
   guint stale;
   gpointer member;
 
@@ -1679,12 +2371,25 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     return;
   }
   GST_OBJECT_LOCK (self);
-  member = shape_member (&self->shape, id, &stale);
+  shape = self->holds & ~self->said & BIT (id) ? &self->held : &self->shape;
+  member = shape_member (shape, id, &stale);
   if (member)
     get_number (member, value);
   switch (id) {
     case PROP_LAGS:
-      get_lags (&self->shape, value);
+      get_lags (shape, value);
+      break;
+    case PROP_MODEL_FILE:
+      g_value_set_string (value, self->model_file);
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_value_set_boxed (value, self->model_options);
+      break;
+    case PROP_RATE_MODE:
+      g_value_set_enum (value, (gint) self->rate_mode);
+      break;
+    case PROP_PARAMS:
+      get_params (self, value);
       break;
     case PROP_LEARN:
       g_value_set_enum (
@@ -1706,7 +2411,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       g_value_set_string (value, self->state_file);
       break;
     default:
-      if (!member)
+      if (id >= PROP_PARAM1 && id < PROP_PARAM1 + N_KNOBS)
+        g_value_set_double (value, self->params[id - PROP_PARAM1]);
+      else if (!member)
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
   }
@@ -1727,7 +2434,7 @@ dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
   self->stale = 0;
   GST_OBJECT_UNLOCK (self);
   if (stale)
-    rebuild (self, stale & STALE_MODEL);
+    rebuild (self, stale);
 }
 
 static void
@@ -1739,7 +2446,11 @@ gst_seq_filter_finalize (GObject *object)
   g_clear_pointer (&self->shape.lags, g_variant_unref);
   g_clear_pointer (&self->restored, seq_stream_free);
   g_clear_pointer (&self->model, seq_model_unref);
+  g_clear_pointer (&self->file, gst_seq_model_file_close);
+  g_clear_pointer (&self->held.lags, g_variant_unref);
+  g_clear_pointer (&self->model_options, gst_structure_free);
   g_clear_error (&self->refused);
+  g_free (self->model_file);
   g_free (self->state_file);
   g_free (self->part);
   g_mutex_clear (&self->build_lock);
@@ -1777,6 +2488,41 @@ install_properties (GObjectClass *klass)
   props[PROP_MODEL] = g_param_spec_enum ("model", "Model",
       "The model that predicts. What it had learnt goes when another comes",
       enum_type ("GstSeqFilterModel", models), (gint) shape->model, flags);
+  props[PROP_MODEL_FILE] = g_param_spec_string ("model-file", "Model file",
+      "Trained model to run: safetensors, RTNeural, AIDA-X, GuitarML, NAM, "
+      "found "
+      "by content. It says what the model is: properties that say so too must "
+      "agree. Set again it is read again; while data flows the new model fades "
+      "in within 10 ms, and one that does not load leaves the old one running",
+      NULL, flags);
+  props[PROP_MODEL_OPTIONS] = g_param_spec_boxed ("model-options",
+      "Model options",
+      "What the model file can't say, as fields: nonlinearity (tanh, relu), "
+      "residual (0, 1 or n inputs), output_activation, head_activation, head, "
+      "rate (Hz): options,nonlinearity=relu,residual=1",
+      GST_TYPE_STRUCTURE, flags);
+  props[PROP_RATE_MODE] = g_param_spec_enum ("rate-mode", "Rate mode",
+      "Whether caps have the sample rate that the model file names",
+      enum_type ("GstSeqFilterRateMode", rate_modes), RATE_MODEL, flags);
+  props[PROP_PARAMS] = gst_param_spec_array ("params", "Params",
+      "Knobs of a conditioned model file, 0 to 1 each (0 where there is no "
+      "value). A knob that is set goes there in a line of 20 ms",
+      g_param_spec_double ("param", "Param", "A knob", 0, 1, 0,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS),
+      flags);
+  for (guint i = 0; i < N_KNOBS; i++) {
+    char *name = g_strdup_printf ("param%u", i + 1);
+    char *nick = g_strdup_printf ("Param %u", i + 1);
+    char *blurb = g_strdup_printf ("Value %u of params, for a controller: a "
+                                   "knob follows its curve frame by frame",
+        i + 1);
+
+    props[PROP_PARAM1 + i] = g_param_spec_double (name, nick, blurb, 0, 1, 0,
+        (flags & ~G_PARAM_STATIC_STRINGS) | GST_PARAM_CONTROLLABLE);
+    g_free (name);
+    g_free (nick);
+    g_free (blurb);
+  }
   props[PROP_HIDDEN_SIZE] = g_param_spec_uint ("hidden-size", "Hidden size",
       "Units of each recurrent layer (rnn, lstm, gru)", 1, 4096,
       shape->hidden_size, flags);
@@ -1802,11 +2548,12 @@ install_properties (GObjectClass *klass)
       G_MAXINT, shape->history, flags);
   props[PROP_HORIZON] = g_param_spec_uint ("horizon", "Horizon",
       "Frames that a forecast looks ahead. Timestamps stay those of the frame "
-      "it was made at",
-      1, 65536, shape->horizon, flags);
+      "it was made at. 0 = a model file that is an effect",
+      0, 65536, shape->horizon, flags);
   props[PROP_LEARN] = g_param_spec_enum ("learn", "Learn",
       "How the model learns while the stream goes by. naive, ar and markov "
-      "have one way, and take any but off. Off keeps what was learnt",
+      "have one way, and take any but off. Off keeps what was learnt. A model "
+      "file learns if told to, and if it forecasts",
       enum_type ("GstSeqFilterLearn", learns), LEARN_AUTO, flags);
   props[PROP_LEARNING_RATE] =
       g_param_spec_double ("learning-rate", "Learning rate",
@@ -1859,9 +2606,11 @@ install_properties (GObjectClass *klass)
       "the model is, they must fit; else the file brings it",
       NULL, flags);
   props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "frames, non-finite samples, rewinds, updates and rollbacks since the "
-      "start; prediction-gain (dB), residual-rms and score-peak per channel "
-      "since the last message or flush",
+      "What runs: isa, model-file, format, layers, parameters, rate (Hz, 0 = "
+      "any), state-bytes. Since the start: frames, non-finite samples, "
+      "rewinds, updates, rollbacks, swaps of model files, load-failures. Since "
+      "the last message or flush, per channel: prediction-gain (dB), "
+      "residual-rms, score-peak",
       GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (klass, N_PROPS, props);
 }
@@ -1903,6 +2652,21 @@ gst_seq_filter_class_init (GstSeqFilterClass *klass)
       G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
       G_CALLBACK (save), NULL, NULL, NULL, G_TYPE_BOOLEAN, 0);
 
+  /**
+   * GstSeqFilter::save-model:
+   * @path: (type filename): where to
+   *
+   * Writes the model, as it has learnt by now, as safetensors: for
+   * #GstSeqFilter:model-file, and for PyTorch. Of independent channels it is
+   * the first one's. A warning says why it can't be written.
+   *
+   * Returns: whether it was written
+   */
+  signals[SIGNAL_SAVE_MODEL] =
+      g_signal_new_class_handler ("save-model", G_TYPE_FROM_CLASS (klass),
+          G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (save_model), NULL,
+          NULL, NULL, G_TYPE_BOOLEAN, 1, G_TYPE_STRING);
+
   gst_element_class_set_static_metadata (element_class, "Sequence model",
       "Filter/Effect/Analyzer/Audio",
       "Predicts audio or sensor streams with a sequence model (nearest "
@@ -1914,6 +2678,7 @@ gst_seq_filter_class_init (GstSeqFilterClass *klass)
   trans_class->start = start;
   trans_class->stop = stop;
   trans_class->transform_caps = transform_caps;
+  trans_class->accept_caps = accept_caps;
   trans_class->set_caps = set_caps;
   trans_class->transform_size = transform_size;
   trans_class->sink_event = sink_event;
