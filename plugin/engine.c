@@ -11,7 +11,8 @@ gst_seq_engine_new (SeqStream *stream)
 
   engine->stream = stream;
   engine->in = g_new0 (gpointer, n);
-  engine->out = g_new0 (gpointer, (gsize) n * SEQ_N_OUTPUTS);
+  engine->out = g_new0 (gpointer,
+      (gsize) n * (SEQ_N_OUTPUTS - 1) + seq_stream_n_outputs (stream));
   engine->stats.signal_power = g_new0 (double, n);
   engine->stats.residual_power = g_new0 (double, n);
   engine->stats.score_peak = g_new0 (double, n);

@@ -22,7 +22,7 @@ struct _GstSeqEngine {
   guint n_fade;         /* frames to come in over; 0: at once. What takes over
                          * another's past needs none */
   GstSeqEngine *before; /* fades out */
-  gpointer *in, *out;   /* first sample of each channel; out: [groups][] */
+  gpointer *in, *out;   /* first sample of each channel that comes, leaves */
   SeqStreamStats stats; /* with room for each channel */
   GstSeqEngine *next;   /* on the pile */
 };
