@@ -1,27 +1,97 @@
 #!/bin/sh
 # check.sh: sets up and passes the tests.
 # SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The tests as users would run them, and then again where something else would
+# show: on an emulated old processor, on aarch64, without optimisation, under
+# the sanitizers of addresses, undefined behaviour and threads.
 . "$(dirname "$0")/setup.sh"
 
+n_passed=0
+n_failed=0
+
+# Whatever ends it, the last line says what came out; a step that failed
+# before it could count is one failure.
+finish () {
+  if [ $? != 0 ] && [ "$n_failed" = 0 ]; then
+    n_failed=1
+  fi
+  rm -f "$log"
+  echo "$n_passed passed, $n_failed failed"
+}
+trap finish EXIT
+
+# tests BUILD [meson test option...]: runs tests, adds them to the totals,
+# says what they skipped, and ends at a failure.
+tests () {
+  dir=$1
+  shift
+  logs=$dir/meson-logs
+  status=0
+  rm -f "$logs/check.txt"
+  meson test -C "$dir" --no-rebuild --print-errorlogs --logbase check "$@" \
+    || status=$?
+  sed -n 's/^ok .*# SKIP */  skipped: /p' "$logs/check.txt" | sort | uniq -c
+  n_passed=$((n_passed + $(total Ok)))
+  n_failed=$((n_failed + $(total Fail) + $(total Timeout)))
+  [ $status = 0 ] || exit 1
+}
+
+total () {
+  sed -n "s/^$1: *\([0-9]*\) *\$/\1/p" "$logs/check.txt" | tail -n 1
+}
+
 build_packages
-packages clang-format libasan8 libubsan1 valgrind python3-gi python3-gst-1.0 \
-  gir1.2-gst-plugins-base-1.0 locales
+packages clang-format libasan8 libubsan1 libtsan2 locales valgrind python3-gi \
+  python3-gst-1.0 gir1.2-gst-plugins-base-1.0
 
 step "format: clang-format agrees with every C file"
-quietly clang-format --dry-run --Werror $(git ls-files '*.c' '*.h')
+quietly clang-format --dry-run --Werror \
+  $(find models plugin src tests tools -name '*.[ch]')
 
 step "build in build-check/, warnings are errors"
 build build-check -Dwerror=true
 step "test"
-meson test -C build-check --no-rebuild --print-errorlogs --suite main \
-  || exit 1
+tests build-check --suite main
+
+if [ "$(dpkg --print-architecture)" = amd64 ]; then
+  packages qemu-user
+  step "test on an emulated processor without AVX, and on one without AVX-512"
+  tests build-check --wrapper 'qemu-x86_64 -cpu Nehalem' -t 10 \
+    --test-args='-x /stream/damaged' layers-avx512 stream-avx512 io-avx512
+  tests build-check --wrapper 'qemu-x86_64 -cpu Nehalem' -t 10 'gst messages'
+  tests build-check --wrapper 'qemu-x86_64 -cpu Haswell' -t 10 layers-avx512
+
+  step "build in build-aarch64/, the core for aarch64"
+  if (packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+      libglib2.0-dev:arm64 libjansson-dev:arm64 libprotobuf-c-dev:arm64); then
+    build build-aarch64 --cross-file tools/aarch64.ini -Dwerror=true \
+      -Dgstreamer=disabled
+    step "test on an emulated aarch64, and carry snapshots there and back"
+    tests build-aarch64 -t 10 --test-args='-x /stream/damaged' \
+      layers-c stream-c io-c
+    quietly sh tests/snapshots.sh build-check/tests/snapshots \
+      'qemu-aarch64 build-aarch64/tests/snapshots'
+  else
+    step "SKIPPED: aarch64, for the reason above"
+  fi
+fi
+
+step "build in build-debug/, without optimisation"
+build build-debug -Dwerror=true -Dbuildtype=debug -Dgstreamer=disabled
+step "test without optimisation"
+tests build-debug --suite main --no-suite slow
 
 step "build in build-sanitize/, with AddressSanitizer and UBSan"
 build build-sanitize -Dwerror=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dbuildtype=debugoptimized
+  -Db_lundef=false
 step "test under the sanitizers"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-meson test -C build-sanitize --no-rebuild --print-errorlogs --suite main \
-  --no-suite slow || exit 1
-step "all passed"
+tests build-sanitize --suite main --no-suite slow
+
+step "build in build-threads/, with ThreadSanitizer"
+build build-threads -Dwerror=true -Db_sanitize=thread -Db_lundef=false
+step "test the element's threads"
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1
+tests build-threads -t 10 'gst state' 'gst messages'

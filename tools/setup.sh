@@ -19,28 +19,46 @@ quietly () {
   fi
 }
 
-# Installs Debian packages that are missing; needs no network if none is.
-packages () {
-  missing=
+# as_root COMMAND...: by sudo, if we are not root.
+as_root () {
+  if [ "$(id -u)" = 0 ]; then
+    quietly "$@"
+  else
+    quietly sudo "$@"
+  fi
+}
+
+# Whether we are root or can become it.
+can_be_root () {
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
+# Prints which of some packages are not installed.
+missing_of () {
   for p in "$@"; do
     case $(dpkg-query -W -f='${Status}' "$p" 2>/dev/null || true) in
       'install ok installed') ;;
-      *) missing="$missing $p" ;;
+      *) printf ' %s' "$p" ;;
     esac
   done
+}
+
+# Installs Debian packages that are missing; needs no network if none is.
+packages () {
+  missing=$(missing_of "$@")
   [ -n "$missing" ] || return 0
   step "install$missing"
-  sudo=
-  if [ "$(id -u)" != 0 ]; then
-    sudo=$(command -v sudo) || {
-      echo "failed: these packages are missing, and there is neither root" \
-        "nor sudo to install them:$missing" >&2
-      exit 1
-    }
-  fi
-  quietly $sudo apt-get update
-  quietly $sudo env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y --no-install-recommends $missing
+  can_be_root || {
+    echo "failed: these packages are missing, and there is neither root" \
+      "nor sudo to install them:$missing" >&2
+    exit 1
+  }
+  case $missing in
+    *:arm64*) as_root dpkg --add-architecture arm64 ;;
+  esac
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends --no-remove $missing
 }
 
 # What building needs, and what the pipelines of demo and tests need.
