@@ -39,19 +39,57 @@ read_raw (const char *path, double rate, guint n_channels, GError **error)
       path, rate, n_channels, size / frame, (float *) bytes);
 }
 
-/* The error that the pipeline has posted, with the file's name. */
-static void
-take_error (GstElement *pipeline, const char *path, GError **error)
+/* The next sample; NULL at the end, or with error set. A pipeline that cannot
+ * even begin has no end to wait for: only its bus tells. */
+static GstSample *
+pull (GstElement *pipeline, GstAppSink *sink, const char *path, GError **error)
 {
   g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-  g_autoptr (GstMessage) message =
-      gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
-  g_autoptr (GError) found = NULL;
 
-  if (message)
-    gst_message_parse_error (message, &found, NULL);
-  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", path,
-      found ? found->message : "holds no audio that can be decoded");
+  for (;;) {
+    GstSample *sample = gst_app_sink_try_pull_sample (sink, GST_SECOND / 10);
+    g_autoptr (GstMessage) message = NULL;
+    g_autoptr (GError) found = NULL;
+
+    if (sample)
+      return sample;
+    message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+    if (message) {
+      gst_message_parse_error (message, &found, NULL);
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", path,
+          found->message);
+      return NULL;
+    }
+    if (gst_app_sink_is_eos (sink))
+      return NULL;
+  }
+}
+
+/* Appends a sample of the format that the first had. */
+static gboolean
+append (GByteArray *samples, GstSample *sample, GstAudioInfo *info,
+    const char *path, GError **error)
+{
+  GstBuffer *buffer = gst_sample_get_buffer (sample);
+  gsize size = gst_buffer_get_size (buffer);
+  GstAudioInfo now;
+
+  if (!gst_audio_info_from_caps (&now, gst_sample_get_caps (sample))
+      || (info->finfo && !gst_audio_info_is_equal (info, &now))) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+        "%s: its format changes in the middle", path);
+    return FALSE;
+  }
+  *info = now;
+  if (samples->len + size > G_MAXUINT / 2) {
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+        "%s: is longer than the %u MiB of samples that are read", path,
+        G_MAXUINT / 2 >> 20);
+    return FALSE;
+  }
+  g_byte_array_set_size (samples, samples->len + (guint) size);
+  gst_buffer_extract (buffer, 0, samples->data + samples->len - size, size);
+  return TRUE;
 }
 
 SeqRecording *
@@ -64,9 +102,10 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
   g_autoptr (GstCaps) caps = NULL;
   GstAudioInfo info = { 0 };
   GstSample *sample;
+  GError *failure = NULL;
   gsize n_frames;
 
-  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+  if (!g_file_test (path, G_FILE_TEST_IS_REGULAR)) {
     g_set_error (
         error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: no such file", path);
     return NULL;
@@ -79,8 +118,7 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
     return NULL;
   pipeline = gst_parse_launch (
       "uridecodebin name=source caps=audio/x-raw ! audioconvert ! "
-      "audioresample "
-      "quality=10 ! appsink name=sink sync=false max-buffers=64",
+      "audioresample quality=10 ! appsink name=sink sync=false max-buffers=64",
       error);
   if (!pipeline)
     return NULL;
@@ -96,33 +134,19 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
   g_object_set (sink, "caps", caps, NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
 
-  while ((sample = gst_app_sink_pull_sample (GST_APP_SINK (sink)))) {
-    GstBuffer *buffer = gst_sample_get_buffer (sample);
-    GstMapInfo map;
-
-    if (!info.finfo)
-      gst_audio_info_from_caps (&info, gst_sample_get_caps (sample));
-    if (gst_buffer_map (buffer, &map, GST_MAP_READ)) {
-      if (samples->len + map.size > G_MAXUINT / 2) {
-        gst_buffer_unmap (buffer, &map);
-        gst_sample_unref (sample);
-        gst_element_set_state (pipeline, GST_STATE_NULL);
-        g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
-            "%s: is longer than the %u MiB of samples that are read", path,
-            G_MAXUINT / 2 >> 20);
-        return NULL;
-      }
-      g_byte_array_append (samples, map.data, (guint) map.size);
-      gst_buffer_unmap (buffer, &map);
-    }
+  while (!failure
+         && (sample = pull (pipeline, GST_APP_SINK (sink), path, &failure))) {
+    append (samples, sample, &info, path, &failure);
     gst_sample_unref (sample);
   }
-  if (!gst_app_sink_is_eos (GST_APP_SINK (sink)) || samples->len == 0) {
-    take_error (pipeline, path, error);
-    gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  if (!failure && samples->len == 0)
+    g_set_error (&failure, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+        "%s: holds no samples", path);
+  if (failure) {
+    g_propagate_error (error, failure);
     return NULL;
   }
-  gst_element_set_state (pipeline, GST_STATE_NULL);
   n_frames = samples->len / (guint) GST_AUDIO_INFO_BPF (&info);
   return seq_recording_new (path, GST_AUDIO_INFO_RATE (&info),
       (guint) GST_AUDIO_INFO_CHANNELS (&info), n_frames,

@@ -148,7 +148,7 @@ stretch (cairo_t *cr, const Plot *p)
         1e3 * p->n_frames / p->rate);
   else
     text (cr, a.x + a.width, a.y + a.height + 18, 1, "%u samples", p->n_frames);
-  text (cr, a.x, a.y - 8, 0, "a stretch of the test");
+  text (cr, a.x, a.y - 8, 0, "a stretch of it");
   wave (cr, &a, 0, p->target, p->n_frames);
   wave (cr, &a, 1, p->output, p->n_frames);
   legend (cr, &a, 0, "target");
@@ -173,13 +173,14 @@ plot_write (const Plot *plot, const char *path, GError **error)
   cairo_set_source_rgb (cr, 0, 0, 0);
   text (cr, 70, 24, 0, "%s", plot->title);
   cairo_set_font_size (cr, 12);
-  losses (cr, plot);
+  if (plot->n_epochs > 0)
+    losses (cr, plot);
   stretch (cr, plot);
   cairo_destroy (cr);
-  cairo_surface_finish (page);
-  status = cairo_surface_status (page);
-  if (status == CAIRO_STATUS_SUCCESS && !svg)
-    status = cairo_surface_write_to_png (page, path);
+  if (svg)
+    cairo_surface_finish (page); /* writes it */
+  status = svg ? cairo_surface_status (page)
+               : cairo_surface_write_to_png (page, path);
   cairo_surface_destroy (page);
   if (status == CAIRO_STATUS_SUCCESS)
     return TRUE;

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 typedef struct {
   const char *title;
   guint n_epochs;
-  const double *train, *validation; /* ESR of each epoch */
+  const double *train, *validation; /* ESR of each epoch, if any */
   guint n_frames;
   const float *target, *output; /* a stretch of one channel */
   double rate;                  /* Hz; 0: the axis counts samples */

@@ -284,21 +284,25 @@ seq_save_bytes (const char *path, GBytes *bytes, GError **error)
   return TRUE;
 }
 
+GBytes *
+seq_model_write (SeqModel *model, const char *format, GError **error)
+{
+  if (g_str_equal (format, "safetensors"))
+    return seq_write_safetensors (model);
+  if (g_str_equal (format, "rtneural"))
+    return seq_write_rtneural (model, error);
+  if (g_str_equal (format, "onnx"))
+    return seq_write_onnx (model, error);
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "format '%s' where safetensors, rtneural or onnx can be written", format);
+  return NULL;
+}
+
 gboolean
 seq_model_save (
     SeqModel *model, const char *path, const char *format, GError **error)
 {
-  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GBytes) bytes = seq_model_write (model, format, error);
 
-  if (g_str_equal (format, "safetensors"))
-    bytes = seq_write_safetensors (model);
-  else if (g_str_equal (format, "rtneural"))
-    bytes = seq_write_rtneural (model, error);
-  else if (g_str_equal (format, "onnx"))
-    bytes = seq_write_onnx (model, error);
-  else
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "format '%s' where safetensors, rtneural or onnx can be written",
-        format);
   return bytes && seq_save_bytes (path, bytes, error);
 }

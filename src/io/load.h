@@ -39,10 +39,14 @@ const char *const *seq_model_formats (void);
 gboolean seq_model_self_test (const char *path, const SeqModel *model,
     double *worst, gsize *n, GError **error);
 
-/* Writes a model; format: "safetensors" (everything, and PyTorch loads the
- * weights), "rtneural" (layers that RTNeural knows) or "onnx" (nets). By way of
- * a temporary file in the same folder, synced and renamed: no half-written file
- * is ever seen. Errors: G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED. */
+/* A model as the bytes of a file; format: "safetensors" (everything, and
+ * PyTorch loads the weights), "rtneural" (layers that RTNeural knows) or "onnx"
+ * (nets).
+ * Errors: SEQ_ERROR_UNSUPPORTED. */
+GBytes *seq_model_write (SeqModel *model, const char *format, GError **error);
+
+/* Writes them by way of a temporary file in the same folder, synced and
+ * renamed: no half-written file is ever seen. Errors: G_FILE_ERROR too. */
 gboolean seq_model_save (
     SeqModel *model, const char *path, const char *format, GError **error);
 

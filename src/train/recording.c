@@ -1,10 +1,12 @@
 /* recording.c: a recording in memory, and what can be wrong with one.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The delay between dry and wet: where their cross-correlation, divided by
- * the power spectrum of dry (so that what a guitar's own tone correlates over
- * many frames becomes a peak), first comes near its greatest size. The first,
- * not the greatest: what a filter smears comes later than the signal itself.
+ * The delay between dry and wet: their cross-correlation, divided by the power
+ * spectrum of dry, is the response of what lies between them (a guitar's own
+ * tone, which correlates over many frames, becomes a pulse). If it rises no
+ * slower to its peak than that pulse, the peak is the delay; else the delay is
+ * where it begins, for what a filter smears comes later than the signal, and
+ * a net can wait for a frame but not foresee one.
  */
 #include "src/train/recording.h"
 #include "src/layer.h"
@@ -209,7 +211,8 @@ fft (double complex *x, gsize n, const double complex *turn, gboolean backward)
       }
 }
 
-/* Of used frames from start on, with zeros behind them. */
+/* Of used frames from start on, faded in and out (a cut would be a click at the
+ * same place of both), with zeros behind them. */
 static double complex *
 spectrum (const SeqRecording *recording, gsize start, gsize used, gsize n,
     const double complex *turn)
@@ -217,7 +220,8 @@ spectrum (const SeqRecording *recording, gsize start, gsize used, gsize n,
   double complex *x = g_new0 (double complex, n);
 
   for (gsize t = 0; t < used; t++)
-    x[t] = recording->samples[(start + t) * recording->n_channels];
+    x[t] = recording->samples[(start + t) * recording->n_channels]
+           * pow (sin (G_PI * ((double) t + 0.5) / (double) used), 2);
   fft (x, n, turn, FALSE);
   return x;
 }
@@ -242,24 +246,36 @@ loudest (const SeqRecording *recording, gsize n_frames, gsize used)
   return best;
 }
 
-/* Normalised correlation of dry with wet, moved back by delay. */
-static double
-correlation (const SeqRecording *dry, const SeqRecording *wet, gint64 delay)
+/* The spectrum of what makes wet of dry, bins of it where dry is weak held
+ * down: they say nothing. */
+static void
+divide (double complex *wet, const double complex *dry, gsize n)
 {
-  gsize from_dry = delay < 0 ? (gsize) -delay : 0;
-  gsize from_wet = delay > 0 ? (gsize) delay : 0;
-  double xy = 0, xx = 0, yy = 0;
+  double floor = 0;
 
-  for (gsize t = 0;
-       t + from_dry < dry->n_frames && t + from_wet < wet->n_frames; t++) {
-    double x = dry->samples[(t + from_dry) * dry->n_channels];
-    double y = wet->samples[(t + from_wet) * wet->n_channels];
+  for (gsize k = 0; k < n; k++)
+    floor += creal (dry[k] * conj (dry[k])) / (double) n;
+  floor *= 1e-4;
+  for (gsize k = 0; k < n; k++)
+    wet[k] *= conj (dry[k]) / (creal (dry[k] * conj (dry[k])) + floor);
+}
 
-    xy += x * y;
-    xx += x * x;
-    yy += y * y;
-  }
-  return xx > 0 && yy > 0 ? xy / sqrt (xx * yy) : 0;
+/* |h| at a delay, h being periodic. */
+static double
+at (const double complex *h, gsize n, gint64 delay)
+{
+  return fabs (creal (h[delay < 0 ? n - (gsize) -delay : (gsize) delay]));
+}
+
+/* How many frames before a peak h is already a third of its height. */
+static gint64
+rise (const double complex *h, gsize n, gint64 peak, gint64 reach)
+{
+  gint64 earliest = MAX (peak - 48, -reach), d = earliest;
+
+  while (d < peak && at (h, n, d) < at (h, n, peak) / 3)
+    d++;
+  return peak - d;
 }
 
 SeqAlignment
@@ -268,10 +284,10 @@ seq_recording_align (
 {
   /* 2^18 frames are 5.5 s at 48 kHz: enough for a sharp peak */
   gsize n_frames = MIN (dry->n_frames, wet->n_frames);
-  gsize used = MIN (n_frames, 1 << 18), n = 2, start, reach;
-  g_autofree double complex *x = NULL, *y = NULL, *turn = NULL;
-  double floor = 0, best = 0;
-  gint64 peak = 0, delay;
+  gsize used = MIN (n_frames, 1 << 18), n = 2, start;
+  g_autofree double complex *x = NULL, *y = NULL, *pulse = NULL, *turn = NULL;
+  double power = 0;
+  gint64 peak = 0, reach, early, of_pulse;
   SeqAlignment found = { 0 };
 
   while (n < 2 * used)
@@ -279,30 +295,26 @@ seq_recording_align (
   turn = g_new (double complex, n / 2);
   for (gsize k = 0; k < n / 2; k++)
     turn[k] = cexp (-2 * I * G_PI * (double) k / (double) n);
-  reach = MIN (max_delay, n / 2 - 1);
+  reach = (gint64) MIN (max_delay, n / 2 - 1);
   start = loudest (wet, n_frames, used);
   x = spectrum (dry, start, used, n, turn);
   y = spectrum (wet, start, used, n, turn);
-  for (gsize k = 0; k < n; k++)
-    floor += creal (x[k] * conj (x[k])) / (double) n;
-  floor *= 1e-2; /* bands that dry hardly holds say nothing */
-  for (gsize k = 0; k < n; k++)
-    y[k] = y[k] * conj (x[k]) / (creal (x[k] * conj (x[k])) + floor);
+  pulse = g_memdup2 (x, n * sizeof *x); /* what a mere delay would look like */
+  divide (y, x, n);
+  divide (pulse, x, n);
   fft (y, n, turn, TRUE);
+  fft (pulse, n, turn, TRUE);
 
-#define AT(d) creal (y[(d) < 0 ? n - (gsize) - (d) : (gsize) (d)])
-  for (gint64 d = -(gint64) reach; d <= (gint64) reach; d++)
-    if (fabs (AT (d)) > best) {
-      best = fabs (AT (d));
+  for (gint64 d = -reach; d <= reach; d++) {
+    power += pow (at (y, n, d), 2) / (double) (2 * reach + 1);
+    if (at (y, n, d) > at (y, n, peak))
       peak = d;
-    }
-  for (delay = peak - 32; delay < peak; delay++)
-    if (delay >= -(gint64) reach && fabs (AT (delay)) > 0.5 * best)
-      break;
-  found.delay = delay;
-  found.flipped = AT (peak) < 0;
-#undef AT
-  found.correlation = fabs (correlation (dry, wet, peak));
+  }
+  early = rise (y, n, peak, reach);
+  of_pulse = rise (pulse, n, 0, reach);
+  found.delay = 2 * early > 3 * of_pulse ? peak - early : peak;
+  found.flipped = creal (y[peak < 0 ? n - (gsize) -peak : (gsize) peak]) < 0;
+  found.clarity = power > 0 ? at (y, n, peak) / sqrt (power) : 0;
   return found;
 }
 

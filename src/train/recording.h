@@ -35,9 +35,10 @@ gboolean seq_recording_check (const SeqRecording *recording, gsize short_frames,
 
 /* How wet lies to dry, from the first channel of each. */
 typedef struct {
-  gint64 delay;       /* frames by which wet comes later */
-  gboolean flipped;   /* wet has the opposite polarity */
-  double correlation; /* at that delay, 0 to 1 */
+  gint64 delay;     /* frames by which wet comes later */
+  gboolean flipped; /* wet has the opposite polarity */
+  double clarity;   /* the correlation's peak over its RMS: about 5 where the
+                     * two have nothing in common */
 } SeqAlignment;
 
 /* Looks for delays of up to max_delay frames either way. */

@@ -64,7 +64,9 @@ struct _SeqTrainer {
   char *fingerprint;
 
   real *params, *best, *moment1, *moment2, *gradient;
-  guint stale; /* validations without a gain */
+  guint stale;     /* validations without a gain */
+  double mark;     /* what a gain is measured from */
+  GArray *history; /* SeqTrainerEpoch */
   SeqTrainerReport report;
   double sum_error, sum_power, sum_loss, sum_norm;
   guint64 n_skipped_before;
@@ -478,31 +480,6 @@ seq_trainer_esr (SeqTrainer *self, SeqSplit split)
   return esr (self, self->best, split, TRUE);
 }
 
-void
-seq_trainer_output (SeqTrainer *self, gsize start, gsize n_frames, float *out)
-{
-  const SeqModel *model = self->model;
-  const SeqChain *chain = model->chain;
-  g_autoptr (SeqWork) work = seq_work_new (chain, QUIET, 1, FALSE);
-  real *state = seq_alloc (chain->n_state);
-  guint64 ftz = seq_ftz_begin ();
-  Piece piece = { start, 0 };
-
-  rest (self, self->best, state, 1);
-  for (gsize t = 0; t < n_frames; t += QUIET) {
-    guint n = (guint) MIN (QUIET, n_frames - t);
-
-    run (self, work, &piece, t, n, self->best, state);
-    for (guint f = 0; f < n; f++)
-      for (guint k = 0; k < self->n_out; k++)
-        *out++ =
-            (float) (work->out[f * work->out_stride + k] * model->out_scale[k]
-                     + model->out_shift[k]);
-  }
-  seq_ftz_end (ftz);
-  seq_free (state);
-}
-
 /* --- epochs --------------------------------------------------------------- */
 
 /* The pieces of an epoch: moved by a random offset where the recording is
@@ -551,45 +528,65 @@ stretches (const SeqTrainerConfig *c)
   return MAX (1, (counted + c->update / 2) / c->update);
 }
 
+/* Whether training is over, by what the last epochs gave. */
+static SeqTrainerEnd
+end_of (const SeqTrainer *self)
+{
+  const SeqTrainerConfig *c = &self->config;
+  const SeqTrainerReport *report = &self->report;
+
+  return report->best_esr <= c->target_esr ? SEQ_TRAINER_TARGET
+         : self->stale >= c->early         ? SEQ_TRAINER_STALLED
+         : report->epoch >= c->max_epochs  ? SEQ_TRAINER_EPOCHS
+                                           : SEQ_TRAINER_GOES_ON;
+}
+
+/* Keeps the weights if they are the best so far; lowers the rate, and goes
+ * back to the best, on a plateau. A gain of a hundredth counts against a
+ * plateau, any is kept. */
 static void
-end_epoch (SeqTrainer *self)
+judge (SeqTrainer *self)
 {
   const SeqTrainerConfig *c = &self->config;
   SeqTrainerReport *report = &self->report;
-  gsize n_params = self->model->chain->n_params;
-  guint n_updates = report->n_batches * stretches (c);
+  gsize size = self->model->chain->n_params * sizeof (real);
+
+  /* not !(a >= b): the first weights may give no number at all */
+  if (isfinite (report->validation_esr)
+      && !(report->validation_esr >= report->best_esr)) {
+    report->best_esr = report->validation_esr;
+    report->best_epoch = report->epoch;
+    memcpy (self->best, self->params, size);
+  }
+  if (report->best_esr < 0.99 * self->mark || !isfinite (self->mark)) {
+    self->mark = report->best_esr;
+    self->stale = 0;
+    return;
+  }
+  self->stale++;
+  if (self->stale % c->patience == 0 && report->rate > c->min_rate) {
+    report->rate = MAX (report->rate / 2, c->min_rate);
+    memcpy (self->params, self->best, size);
+    memset (self->moment1, 0, size);
+  }
+}
+
+static void
+end_epoch (SeqTrainer *self)
+{
+  SeqTrainerReport *report = &self->report;
+  guint n_updates = report->n_batches * stretches (&self->config);
   guint n_skipped = (guint) (report->n_skipped - self->n_skipped_before);
-  double validation;
 
   report->epoch++;
   report->train_esr = self->sum_error / MAX (self->sum_power, 1e-300);
   report->train_loss = self->sum_loss / n_updates;
   report->norm = self->sum_norm / MAX (1, n_updates - n_skipped);
-  validation = report->validation_esr =
-      esr (self, self->params, SEQ_VALIDATION, FALSE);
-  if (!(validation >= report->best_esr)) {
-    /* a gain of a hundredth counts against stopping, any is kept */
-    self->stale = validation < 0.99 * report->best_esr ? 0 : self->stale + 1;
-    report->best_esr = validation;
-    report->best_epoch = report->epoch;
-    memcpy (self->best, self->params, n_params * sizeof (real));
-  } else {
-    self->stale++;
-  }
-  if (self->stale > 0 && self->stale % c->patience == 0
-      && report->rate > c->min_rate) {
-    report->rate = MAX (report->rate / 2, c->min_rate);
-    memcpy (self->params, self->best, n_params * sizeof (real));
-    memset (self->moment1, 0, n_params * sizeof (real));
-  }
-  if (n_skipped == n_updates)
-    report->end = SEQ_TRAINER_BROKEN;
-  else if (report->best_esr <= c->target_esr)
-    report->end = SEQ_TRAINER_TARGET;
-  else if (self->stale >= c->early)
-    report->end = SEQ_TRAINER_STALLED;
-  else if (report->epoch >= c->max_epochs)
-    report->end = SEQ_TRAINER_EPOCHS;
+  report->validation_esr = esr (self, self->params, SEQ_VALIDATION, FALSE);
+  g_array_append_vals (self->history,
+      &(SeqTrainerEpoch){ report->train_esr, report->validation_esr }, 1);
+  judge (self);
+  report->end = n_skipped == n_updates ? SEQ_TRAINER_BROKEN : end_of (self);
   begin_epoch (self);
 }
 
@@ -637,6 +634,12 @@ seq_trainer_best (SeqTrainer *self)
   return seq_model_with_learnt (self->model, self->best, NULL, NULL);
 }
 
+const SeqTrainerEpoch *
+seq_trainer_history (const SeqTrainer *self)
+{
+  return (const SeqTrainerEpoch *) (gpointer) self->history->data;
+}
+
 void
 seq_trainer_split (
     const SeqTrainer *self, SeqSplit split, gsize *start, gsize *n_frames)
@@ -654,9 +657,8 @@ enum {
   STALE,
   BEST_EPOCH,
   BEST_ESR,
+  MARK,
   RATE,
-  TRAIN_ESR,
-  VALIDATION_ESR,
   N_FACTS
 };
 #define N_BLOCKS 4
@@ -679,21 +681,26 @@ seq_trainer_checkpoint (SeqTrainer *self)
     [STALE] = self->stale,
     [BEST_EPOCH] = r->best_epoch,
     [BEST_ESR] = r->best_esr,
-    [RATE] = r->rate,
-    [TRAIN_ESR] = r->train_esr,
-    [VALIDATION_ESR] = r->validation_esr };
+    [MARK] = self->mark,
+    [RATE] = r->rate };
   gsize n_params = self->model->chain->n_params;
-  SeqTensorData tensors[N_BLOCKS + 1] = { { .name = "facts",
-      .dtype = SEQ_DTYPE_F64,
-      .rank = 1,
-      .shape = { N_FACTS },
-      .data = facts,
-      .size = sizeof facts } };
+  SeqTensorData tensors[N_BLOCKS + 2] = { { .name = "facts",
+                                              .dtype = SEQ_DTYPE_F64,
+                                              .rank = 1,
+                                              .shape = { N_FACTS },
+                                              .data = facts,
+                                              .size = sizeof facts },
+    { .name = "history",
+        .dtype = SEQ_DTYPE_F64,
+        .rank = 2,
+        .shape = { r->epoch, 2 },
+        .data = self->history->data,
+        .size = r->epoch * sizeof (SeqTrainerEpoch) } };
   g_autoptr (GHashTable) metadata = g_hash_table_new (g_str_hash, g_str_equal);
 
   g_return_val_if_fail (r->batch == 0, NULL);
   for (guint i = 0; i < N_BLOCKS; i++)
-    tensors[i + 1] = (SeqTensorData){ .name = block_names[i],
+    tensors[i + 2] = (SeqTensorData){ .name = block_names[i],
       .dtype = REAL_DTYPE,
       .rank = 1,
       .shape = { n_params },
@@ -701,7 +708,15 @@ seq_trainer_checkpoint (SeqTrainer *self)
       .size = n_params * sizeof (real) };
   g_hash_table_insert (metadata, "format", "seqmodel-checkpoint");
   g_hash_table_insert (metadata, "fingerprint", self->fingerprint);
-  return seq_safetensors_write (tensors, N_BLOCKS + 1, metadata);
+  return seq_safetensors_write (tensors, N_BLOCKS + 2, metadata);
+}
+
+static gboolean
+damaged (GError **error)
+{
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "the checkpoint lacks some of its numbers");
+  return FALSE;
 }
 
 gboolean
@@ -712,7 +727,7 @@ seq_trainer_resume (SeqTrainer *self, GBytes *checkpoint, GError **error)
   gsize n_params = self->model->chain->n_params;
   SeqTrainerReport *r = &self->report;
   const SeqTensorData *found[N_BLOCKS];
-  const SeqTensorData *facts_found;
+  const SeqTensorData *facts_found, *history;
   const char *format, *fingerprint;
   double facts[N_FACTS];
 
@@ -732,28 +747,34 @@ seq_trainer_resume (SeqTrainer *self, GBytes *checkpoint, GError **error)
     return FALSE;
   }
   facts_found = seq_safetensors_find (file, "facts");
-  for (guint i = 0; i < N_BLOCKS; i++)
-    found[i] = seq_safetensors_find (file, block_names[i]);
-  for (guint i = 0; i < N_BLOCKS; i++)
-    if (!facts_found || facts_found->size != sizeof facts || !found[i]
-        || found[i]->dtype != REAL_DTYPE
-        || found[i]->size != n_params * sizeof (real)) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "the checkpoint lacks its numbers, or has too few");
-      return FALSE;
-    }
+  history = seq_safetensors_find (file, "history");
+  if (!facts_found || facts_found->size != sizeof facts || !history)
+    return damaged (error);
   memcpy (facts, facts_found->data, sizeof facts);
+  if (!(facts[EPOCH] >= 1
+          && history->size == facts[EPOCH] * sizeof (SeqTrainerEpoch)))
+    return damaged (error);
+  for (guint i = 0; i < N_BLOCKS; i++) {
+    found[i] = seq_safetensors_find (file, block_names[i]);
+    if (!found[i] || found[i]->dtype != REAL_DTYPE
+        || found[i]->size != n_params * sizeof (real))
+      return damaged (error);
+  }
   for (guint i = 0; i < N_BLOCKS; i++)
     memcpy (blocks[i], found[i]->data, found[i]->size);
   r->epoch = (guint) facts[EPOCH];
+  g_array_set_size (self->history, r->epoch);
+  memcpy (self->history->data, history->data, history->size);
+  r->train_esr = seq_trainer_history (self)[r->epoch - 1].train_esr;
+  r->validation_esr = seq_trainer_history (self)[r->epoch - 1].validation_esr;
   r->n_updates = (guint64) facts[N_UPDATES];
   r->n_skipped = (guint64) facts[N_SKIPPED];
-  self->stale = (guint) facts[STALE];
   r->best_epoch = (guint) facts[BEST_EPOCH];
   r->best_esr = facts[BEST_ESR];
   r->rate = facts[RATE];
-  r->train_esr = facts[TRAIN_ESR];
-  r->validation_esr = facts[VALIDATION_ESR];
+  self->stale = (guint) facts[STALE];
+  self->mark = facts[MARK];
+  r->end = end_of (self);
   begin_epoch (self);
   return TRUE;
 }
@@ -768,7 +789,8 @@ check (const SeqModel *model, const SeqTrainerData *data,
   double sum = 0;
 
   for (guint i = 0; i < chain->n_layers; i++)
-    if (!(chain->layers[i]->klass->flags & SEQ_LAYER_TRAINS)) {
+    if ((chain->layers[i]->klass->flags & (SEQ_LAYER_TRAINS | SEQ_LAYER_LEARNS))
+        != SEQ_LAYER_TRAINS) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "layer %u, %s, cannot be trained by gradient", i,
           chain->layers[i]->klass->name);
@@ -788,8 +810,7 @@ check (const SeqModel *model, const SeqTrainerData *data,
       || c->patience < 1 || !(sum > 0) || !(c->parts[SEQ_TRAIN] > 0)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "segments of %u frames with %u of warm-up, updates every %u, batches "
-        "of "
-        "%u, patience %u: all must be at least 1 and segments longer than "
+        "of %u, patience %u: all must be at least 1 and segments longer than "
         "their warm-up",
         c->segment, c->warmup, c->update, c->batch, c->patience);
     return FALSE;
@@ -797,11 +818,12 @@ check (const SeqModel *model, const SeqTrainerData *data,
   return TRUE;
 }
 
+static const char *const split_names[SEQ_N_SPLITS] = { "training", "validation",
+  "test" };
+
 static gboolean
 divide (SeqTrainer *self, GError **error)
 {
-  static const char *const names[SEQ_N_SPLITS] = { "training", "validation",
-    "test" };
   const SeqTrainerConfig *c = &self->config;
   gsize unit = c->independent ? c->segment : 1, n_units = self->n_frames / unit;
   double sum = 0, part = 0;
@@ -820,7 +842,7 @@ divide (SeqTrainer *self, GError **error)
           "%" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
           " frames are for %s, where at least %" G_GSIZE_FORMAT
           " are needed: take a longer recording or shorter segments",
-          length, self->n_frames, names[i], need);
+          length, self->n_frames, split_names[i], need);
       return FALSE;
     }
   }
@@ -830,6 +852,18 @@ divide (SeqTrainer *self, GError **error)
     return FALSE;
   }
   return TRUE;
+}
+
+/* Mean square of the scaled target. */
+static double
+power (const SeqTrainer *self, SeqSplit split)
+{
+  gsize width = (gsize) self->n_groups * self->n_out;
+  double sum = 0;
+
+  for (gsize i = self->at[split] * width; i < self->at[split + 1] * width; i++)
+    sum += (double) self->target[i] * self->target[i];
+  return sum / (double) ((self->at[split + 1] - self->at[split]) * width);
 }
 
 /* Scales a recording as the model does. */
@@ -867,8 +901,7 @@ fingerprint (const SeqTrainer *self, const SeqTrainerData *data)
         chain->layers[i]->n_in, chain->layers[i]->n_out);
   g_string_append_printf (text,
       "residual %u, segment %u, warmup %u, independent %d, update %u, batch "
-      "%u, "
-      "patience %u, early %u, loss %d, pre-emphasis %g, dc %g, rate %g, "
+      "%u, patience %u, early %u, loss %d, pre-emphasis %g, dc %g, rate %g, "
       "min-rate %g, decay %g, clip %g, parts %g:%g:%g, seed %" G_GUINT64_FORMAT
       ", data %.16s",
       chain->residual, c->segment, c->warmup, c->independent, c->update,
@@ -885,7 +918,6 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
   g_autoptr (SeqTrainer) self = NULL;
   const SeqChain *chain = model->chain;
   guint n_stretches, longest;
-  gsize n_values;
 
   if (!check (model, data, config, error))
     return NULL;
@@ -905,10 +937,15 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
   self->target = scaled (data->target, data->n_frames, data->n_out,
       chain->n_out, model->out_scale, model->out_shift, TRUE);
   self->fingerprint = fingerprint (self, data);
-  n_values = self->at[SEQ_VALIDATION] * data->n_out;
-  for (gsize i = 0; i < n_values; i++)
-    self->power +=
-        (double) self->target[i] * self->target[i] / (double) n_values;
+  self->power = power (self, SEQ_TRAIN);
+  for (guint i = SEQ_TRAIN; i <= SEQ_VALIDATION; i++)
+    if (!(power (self, i) > 0)) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+          "the target's frames %" G_GSIZE_FORMAT " to %" G_GSIZE_FORMAT
+          ", those for %s, are silence",
+          self->at[i], self->at[i + 1], split_names[i]);
+      return NULL;
+    }
 
   self->params = seq_alloc (chain->n_params);
   self->best = seq_alloc (chain->n_params);
@@ -944,7 +981,8 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
                               * MIN (config->batch, self->pieces->len)
                               * (config->segment - config->warmup);
   self->report.rate = config->rate;
-  self->report.best_esr = self->report.validation_esr =
+  self->history = g_array_new (FALSE, FALSE, sizeof (SeqTrainerEpoch));
+  self->mark = self->report.best_esr = self->report.validation_esr =
       esr (self, self->best, SEQ_VALIDATION, FALSE);
   return g_steal_pointer (&self);
 }
@@ -970,6 +1008,7 @@ seq_trainer_free (SeqTrainer *self)
   }
   g_free (self->shards);
   g_clear_pointer (&self->pieces, g_array_unref);
+  g_clear_pointer (&self->history, g_array_unref);
   seq_free (self->in);
   seq_free (self->target);
   seq_free (self->params);

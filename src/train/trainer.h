@@ -80,6 +80,12 @@ typedef struct {
 gboolean seq_trainer_batch (SeqTrainer *trainer);
 const SeqTrainerReport *seq_trainer_report (const SeqTrainer *trainer);
 
+/* What the epochs gave, [report's epoch]; borrowed until the next one. */
+typedef struct {
+  double train_esr, validation_esr;
+} SeqTrainerEpoch;
+const SeqTrainerEpoch *seq_trainer_history (const SeqTrainer *trainer);
+
 /* The model with the weights that did best in validation (the first ones
  * before the first epoch is over). */
 SeqModel *seq_trainer_best (SeqTrainer *trainer);
@@ -95,10 +101,5 @@ void seq_trainer_split (
 GBytes *seq_trainer_checkpoint (SeqTrainer *trainer);
 gboolean seq_trainer_resume (
     SeqTrainer *trainer, GBytes *checkpoint, GError **error);
-
-/* The best model's output for n_frames from `start` of channel group 0 in the
- * data, run from rest at `start`: [n_frames][n_out of the model]. */
-void seq_trainer_output (
-    SeqTrainer *trainer, gsize start, gsize n_frames, float *out);
 
 G_END_DECLS
