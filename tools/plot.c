@@ -73,6 +73,7 @@ curve (cairo_t *cr, const Axes *a, guint which, const double *y, guint n)
 
   cairo_set_source_rgb (cr, c[0], c[1], c[2]);
   cairo_set_line_width (cr, 1.5);
+  cairo_new_path (cr); /* text has left a point */
   for (guint i = 0; i < n; i++)
     if (isfinite (y[i]) && y[i] > 0)
       cairo_line_to (cr, to_x (a, i + 1), to_y (a, log10 (y[i])));
@@ -120,6 +121,7 @@ wave (cairo_t *cr, const Axes *a, guint which, const float *x, guint n)
 
   cairo_set_source_rgb (cr, c[0], c[1], c[2]);
   cairo_set_line_width (cr, which == 0 ? 2.5 : 1);
+  cairo_new_path (cr);
   for (guint i = 0; i < n; i++)
     cairo_line_to (cr, to_x (a, i), to_y (a, (double) x[i]));
   cairo_stroke (cr);
