@@ -502,16 +502,39 @@ output_of (
   return TRUE;
 }
 
-/* Draws the epochs, and 20 ms (or 200 frames) from the end of the stretch of
- * n_frames at start, behind enough to warm up. */
+/* Where `shown` frames of the target's channel 0 are loudest in n_frames from
+ * start, among places that far apart. */
+static gsize
+loudest (const Session *s, gsize start, gsize n_frames, guint shown)
+{
+  gsize best = start;
+  double most = -1;
+
+  for (gsize at = start; at + shown <= start + n_frames; at += shown) {
+    double power = 0;
+
+    for (guint t = 0; t < shown; t++)
+      power += pow (s->data.target[(at + t) * s->data.n_out], 2);
+    if (power > most) {
+      most = power;
+      best = at;
+    }
+  }
+  return best;
+}
+
+/* Draws the epochs, and the loudest 20 ms (or 200 frames) of n_frames from
+ * start. */
 static gboolean
 draw (Session *s, const SeqTrainerEpoch *epochs, guint n_epochs, gsize start,
     gsize n_frames, const Outcome *outcome, GError **error)
 {
-  gsize n = s->config.independent ? s->config.segment
-                                  : MIN (n_frames, 4 * s->config.segment);
+  gsize n = s->config.independent ? s->config.segment : n_frames;
   guint shown = (guint) MIN (n, s->audio ? (gsize) (s->in->rate / 50) : 200);
-  g_autofree float *output = g_new (float, n), *target = g_new (float, shown);
+  gsize at = loudest (s, start, n, shown);
+  gsize before = MIN (at - start, s->config.independent ? n : 65536);
+  g_autofree float *output = g_new (float, before + shown);
+  g_autofree float *target = g_new (float, shown);
   g_autofree double *train = g_new (double, n_epochs);
   g_autofree double *validation = g_new (double, n_epochs);
   g_autofree char *title = g_strdup_printf (
@@ -522,13 +545,13 @@ draw (Session *s, const SeqTrainerEpoch *epochs, guint n_epochs, gsize start,
     .validation = validation,
     .n_frames = shown,
     .target = target,
-    .output = output + n - shown,
+    .output = output + before,
     .rate = s->in->rate };
 
-  if (!output_of (s, start, n, output, error))
+  if (!output_of (s, at - before, before + shown, output, error))
     return FALSE;
   for (guint t = 0; t < shown; t++)
-    target[t] = s->data.target[(start + n - shown + t) * s->data.n_out];
+    target[t] = s->data.target[(at + t) * s->data.n_out];
   for (guint i = 0; i < n_epochs; i++) {
     train[i] = epochs[i].train_esr;
     validation[i] = epochs[i].validation_esr;
