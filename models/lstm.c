@@ -12,8 +12,11 @@
  *
  * bias is the sum of PyTorch's two. State: h [proj or H] then c [H], padded.
  * Tape: i, f, g, o, c, tanh (c) and, with a projection, m, each [H], padded;
- * grad() leaves the gates' gradients in place of the gates.
+ * grad() leaves the gates' gradients in place of the gates. Of a group of
+ * lanes: rows of x, h and c from before the frame, the four gates and tanh (c);
+ * behind them room for h and c of the last frame.
  */
+#include "src/simd/lanes.h"
 #include "src/simd/product.h"
 
 typedef struct {
@@ -58,6 +61,9 @@ init (SeqLayer *layer, GVariant *config, GError **error)
   }
   layer->n_state = SEQ_PAD (n_h) + self->rows;
   layer->n_tape = (self->proj_size ? 7 : 6) * self->rows;
+  if (!self->proj_size)
+    layer->n_tape =
+        MAX (layer->n_tape, SEQ_PAD (2 * layer->n_in + 9 * LANE_PAD (n_h)));
   return TRUE;
 }
 
@@ -152,43 +158,181 @@ step (const Lstm *self, const real *params, const real *x, const real *h,
   }
 }
 
+/* All frames of one lane. */
+static void
+run_lane (const Lstm *self, const SeqBlock *block, guint lane)
+{
+  const SeqLayer *layer = &self->base;
+  gsize n_h = SEQ_PAD (layer->n_out);
+  real m_row[4096] __attribute__ ((aligned (SEQ_ALIGN)));
+  const real *params = block->params + lane * block->params_stride;
+  real *h = block->state + lane * block->state_stride, *c = h + n_h;
+  const real *before = h;
+
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *x = block->in + row * block->in_stride;
+    real *out = block->out + row * block->out_stride;
+    real *tape = block->tape + row * block->tape_stride;
+    real *m = self->proj_size ? m_row : out;
+
+    if (block->tape_stride)
+      step (self, params, x, before, c, m, tape, TRUE);
+    else
+      step (self, params, x, before, c, m, NULL, FALSE);
+    if (self->proj_size) {
+      const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
+
+      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++)
+        vec_store (out + s * SEQ_VEC,
+            row_product (
+                (vec){ 0 }, params + strip_at (hr, s), m, self->hidden_size));
+      if (block->tape_stride)
+        memcpy (tape + M * self->rows, m, self->rows * sizeof (real));
+    }
+    before = out;
+  }
+  if (before != h)
+    memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
+}
+
+/* Where a group's rows lie in a frame of its tape, reals. */
+typedef struct {
+  guint rows; /* of h: units, padded */
+  gsize h, c, gates, tanh_c, next;
+} Places;
+
+SEQ_INLINE Places
+places_of (const Lstm *self, guint lanes)
+{
+  guint rows = LANE_PAD (self->hidden_size);
+  gsize h = self->base.n_in * lanes, n = rows * lanes;
+
+  return (Places){ rows, h, h + n, h + 2 * n, h + 6 * n, h + 7 * n };
+}
+
+/* One frame of a group; h and c go to the frame `next`. */
+SEQ_INLINE void
+step_lanes (const Lstm *self, const real *params, guint vecs, real *frame,
+    real *next, gboolean keep)
+{
+  const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
+  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
+  const SeqTensor *bias = &self->base.tensors[BIAS];
+  guint lanes = vecs * SEQ_VEC, units = lane_units (4, vecs);
+  Places at = places_of (self, lanes);
+
+  for (guint u = 0; u < at.rows; u += units) {
+    const real *b = params + seq_tensor_index (bias, 0, u, 0);
+    vec a[LANE_SUMS];
+
+    LANE_UNROLL for (guint i = 0; i < 4 * units * vecs; i++) a[i] =
+        vec_splat (b[i / vecs / units * SEQ_TILE + i / vecs % units]);
+    lanes_product (a, 4, units, vecs, params + seq_tensor_index (ih, 0, u, 0),
+        4 * SEQ_TILE, frame, self->base.n_in);
+    lanes_product (a, 4, units, vecs, params + seq_tensor_index (hh, 0, u, 0),
+        4 * SEQ_TILE, frame + at.h, hh->cols);
+    LANE_UNROLL for (guint k = 0; k < units * vecs; k++)
+    {
+      gsize row = u * lanes + k * SEQ_VEC;
+      vec i = vec_sigmoid (a[I * units * vecs + k]);
+      vec f = vec_sigmoid (a[F * units * vecs + k]);
+      vec g = vec_tanh (a[G * units * vecs + k]);
+      vec o = vec_sigmoid (a[O * units * vecs + k]);
+      vec cell = f * vec_load (frame + at.c + row) + i * g;
+      vec tanh_c = vec_tanh (cell);
+
+      vec_store (next + at.c + row, cell);
+      vec_store (next + at.h + row, o * tanh_c);
+      if (keep) {
+        real *gates = frame + at.gates + row;
+
+        vec_store (gates + I * at.rows * lanes, i);
+        vec_store (gates + F * at.rows * lanes, f);
+        vec_store (gates + G * at.rows * lanes, g);
+        vec_store (gates + O * at.rows * lanes, o);
+        vec_store (frame + at.tanh_c + row, tanh_c);
+      }
+    }
+  }
+}
+
+/* All frames of a group. Without a tape two frames take turns. */
+SEQ_INLINE void
+run_group (const Lstm *self, const SeqBlock *block, guint lane, guint vecs,
+    gboolean keep)
+{
+  const SeqLayer *layer = &self->base;
+  guint lanes = vecs * SEQ_VEC, n_used = MIN (lanes, block->n_lanes - lane);
+  Places at = places_of (self, lanes);
+  real *state = block->state + lane * block->state_stride;
+  real *frame = block->tape + lane * block->tape_stride, *next = frame;
+  gsize n_h = SEQ_PAD (layer->n_out);
+
+  lanes_in (frame + at.h, lanes, state, block->state_stride, layer->n_out,
+      at.rows, n_used);
+  lanes_in (frame + at.c, lanes, state + n_h, block->state_stride, layer->n_out,
+      at.rows, n_used);
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+
+    if (!keep)
+      next = block->tape + (t % 2 ? 0 : at.next);
+    else if (t + 1 < block->n_frames)
+      next = frame + block->n_lanes * block->tape_stride;
+    else
+      next = frame + at.next - at.h;
+    lanes_in (frame, lanes, block->in + row * block->in_stride,
+        block->in_stride, layer->n_in, layer->n_in, n_used);
+    step_lanes (self, block->params, vecs, frame, next, keep);
+    lanes_out (block->out + row * block->out_stride, block->out_stride,
+        next + at.h, lanes, layer->n_out, n_used);
+    frame = next;
+  }
+  lanes_out (
+      state, block->state_stride, frame + at.h, lanes, layer->n_out, n_used);
+  lanes_out (state + n_h, block->state_stride, frame + at.c, lanes,
+      layer->n_out, n_used);
+}
+
+/* Vectors of the group that begins with a lane; 0: that lane goes alone. */
+static guint
+group_at (const Lstm *self, const SeqBlock *block, guint lane)
+{
+  return self->proj_size ? 0 : lane_vecs (block, lane);
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Lstm *self = (const Lstm *) layer;
-  gsize n_h = SEQ_PAD (layer->n_out);
-  real m_row[4096] __attribute__ ((aligned (SEQ_ALIGN)));
+  gboolean keep = block->tape_stride > 0;
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    real *h = block->state + lane * block->state_stride, *c = h + n_h;
-    const real *before = h;
-
-    for (guint t = 0; t < block->n_frames; t++) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *x = block->in + row * block->in_stride;
-      real *out = block->out + row * block->out_stride;
-      real *tape = block->tape + row * block->tape_stride;
-      real *m = self->proj_size ? m_row : out;
-
-      if (block->tape_stride)
-        step (self, params, x, before, c, m, tape, TRUE);
-      else
-        step (self, params, x, before, c, m, NULL, FALSE);
-      if (self->proj_size) {
-        const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
-
-        for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++)
-          vec_store (out + s * SEQ_VEC,
-              row_product (
-                  (vec){ 0 }, params + strip_at (hr, s), m, self->hidden_size));
-        if (block->tape_stride)
-          memcpy (tape + M * self->rows, m, self->rows * sizeof (real));
-      }
-      before = out;
+  for (guint lane = 0, vecs; lane < block->n_lanes;
+       lane += vecs ? vecs * SEQ_VEC : 1) {
+    vecs = group_at (self, block, lane);
+    switch (vecs * 2 + keep) {
+      case 2:
+        run_group (self, block, lane, 1, FALSE);
+        break;
+      case 3:
+        run_group (self, block, lane, 1, TRUE);
+        break;
+      case 4:
+        run_group (self, block, lane, 2, FALSE);
+        break;
+      case 5:
+        run_group (self, block, lane, 2, TRUE);
+        break;
+      case 6:
+        run_group (self, block, lane, 3, FALSE);
+        break;
+      case 7:
+        run_group (self, block, lane, 3, TRUE);
+        break;
+      default:
+        run_lane (self, block, lane);
     }
-    if (before != h)
-      memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
   }
 }
 
@@ -196,20 +340,30 @@ static gsize
 n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 {
   const Lstm *self = (const Lstm *) layer;
+  guint rows = LANE_PAD (self->hidden_size);
+  gsize of_lane, of_group = 0;
 
+  /* the gates' gradients and what they are multiplied with; dh, dc, d_out and
+   * d_in of a frame */
+  if (n_lanes >= SEQ_VEC && !self->proj_size)
+    of_group = (1 + layer->n_in + 5 * rows) * LANE_STEP
+               + (3 * rows + layer->n_in) * LANE_VECS * SEQ_VEC;
   /* transposes; then dh, dm and, with a projection, dh of every frame */
-  return transpose_size (&layer->tensors[WEIGHT_IH])
-         + transpose_size (&layer->tensors[WEIGHT_HH])
-         + (self->proj_size ? transpose_size (&layer->tensors[FIRST_OPTIONAL])
-                                  + n_frames * SEQ_PAD (layer->n_out)
-                            : 0)
-         + SEQ_PAD (layer->n_out) + self->rows;
+  of_lane =
+      transpose_size (&layer->tensors[WEIGHT_IH])
+      + transpose_size (&layer->tensors[WEIGHT_HH])
+      + (self->proj_size ? transpose_size (&layer->tensors[FIRST_OPTIONAL])
+                               + n_frames * SEQ_PAD (layer->n_out)
+                         : 0)
+      + SEQ_PAD (layer->n_out) + self->rows;
+  return MAX (of_lane, of_group);
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+grad_lane (
+    const Lstm *self, const SeqBlock *block, const SeqGrad *g, guint lane)
 {
-  const Lstm *self = (const Lstm *) layer;
+  const SeqLayer *layer = &self->base;
   const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   const SeqTensor *hr =
@@ -221,73 +375,176 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
   real *dh = hh_t + transpose_size (hh), *dm = dh + n_h;
   real *hr_t = dm + rows, *dhs = hr ? hr_t + transpose_size (hr) : NULL;
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    const real *state = block->state + lane * block->state_stride;
-    real *d_state = g->d_state + lane * block->state_stride;
-    real *dc = d_state + n_h;
-    real *tapes = block->tape + lane * block->tape_stride;
-    SeqRows in = { block->in + lane * block->in_stride,
-      block->n_lanes * block->in_stride, NULL };
-    SeqRows h = { block->out + lane * block->out_stride, out_step, state };
+  const real *params = block->params + lane * block->params_stride;
+  const real *state = block->state + lane * block->state_stride;
+  real *d_state = g->d_state + lane * block->state_stride;
+  real *dc = d_state + n_h;
+  real *tapes = block->tape + lane * block->tape_stride;
+  SeqRows in = { block->in + lane * block->in_stride,
+    block->n_lanes * block->in_stride, NULL };
+  SeqRows h = { block->out + lane * block->out_stride, out_step, state };
 
-    if (lane == 0 || block->params_stride) {
-      if (g->d_in)
-        transpose (ih, params, ih_t);
-      transpose (hh, params, hh_t);
-      if (hr)
-        transpose (hr, params, hr_t);
-    }
-    memcpy (dh, d_state, n_h * sizeof (real));
-    for (guint t = block->n_frames; t-- > 0;) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *d_out = g->d_out + row * block->out_stride;
-      real *tape = tapes + t * tape_step;
-      const real *c_before = t > 0 ? tape - tape_step + C * rows : state + n_h;
-      const real *d = dm;
+  if (g->d_in)
+    transpose (ih, params, ih_t);
+  transpose (hh, params, hh_t);
+  if (hr)
+    transpose (hr, params, hr_t);
+  memcpy (dh, d_state, n_h * sizeof (real));
+  for (guint t = block->n_frames; t-- > 0;) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *d_out = g->d_out + row * block->out_stride;
+    real *tape = tapes + t * tape_step;
+    const real *c_before = t > 0 ? tape - tape_step + C * rows : state + n_h;
+    const real *d = dm;
 
-      for (gsize u = 0; u < n_h; u += SEQ_VEC)
-        vec_store (dh + u, vec_load (dh + u) + vec_load (d_out + u));
-      if (hr) {
-        memcpy (dhs + t * n_h, dh, n_h * sizeof (real));
-        transposed_product (hr, 0, 1, hr_t, dh, dm, FALSE);
-      } else {
-        d = dh;
-      }
-      for (gsize u = 0; u < rows; u += SEQ_VEC) {
-        vec i = vec_load (tape + I * rows + u);
-        vec f = vec_load (tape + F * rows + u);
-        vec gg = vec_load (tape + G * rows + u);
-        vec o = vec_load (tape + O * rows + u);
-        vec tanh_c = vec_load (tape + TANH_C * rows + u);
-        vec dy = vec_load (d + u);
-        vec dcell = vec_load (dc + u) + dy * o * (1 - tanh_c * tanh_c);
-
-        vec_store (tape + I * rows + u, dcell * gg * i * (1 - i));
-        vec_store (
-            tape + F * rows + u, dcell * vec_load (c_before + u) * f * (1 - f));
-        vec_store (tape + G * rows + u, dcell * i * (1 - gg * gg));
-        vec_store (tape + O * rows + u, dy * tanh_c * o * (1 - o));
-        vec_store (dc + u, dcell * f);
-      }
-      transposed_product (hh, 0, 4, hh_t, tape, dh, FALSE);
-      if (g->d_in)
-        transposed_product (
-            ih, 0, 4, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
-    }
-    memcpy (d_state, dh, n_h * sizeof (real));
-
-    tensor_gradient (
-        ih, 0, 4, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
-    tensor_gradient (
-        hh, 0, 4, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
-    tensor_gradient (&layer->tensors[BIAS], 0, 4, g->d_params, tapes, tape_step,
-        rows, NULL, 0, block->n_frames);
+    for (gsize u = 0; u < n_h; u += SEQ_VEC)
+      vec_store (dh + u, vec_load (dh + u) + vec_load (d_out + u));
     if (hr) {
-      SeqRows m = { tapes + M * rows, tape_step, NULL };
+      memcpy (dhs + t * n_h, dh, n_h * sizeof (real));
+      transposed_product (hr, 0, 1, hr_t, dh, dm, FALSE);
+    } else {
+      d = dh;
+    }
+    for (gsize u = 0; u < rows; u += SEQ_VEC) {
+      vec i = vec_load (tape + I * rows + u);
+      vec f = vec_load (tape + F * rows + u);
+      vec gg = vec_load (tape + G * rows + u);
+      vec o = vec_load (tape + O * rows + u);
+      vec tanh_c = vec_load (tape + TANH_C * rows + u);
+      vec dy = vec_load (d + u);
+      vec dcell = vec_load (dc + u) + dy * o * (1 - tanh_c * tanh_c);
 
-      tensor_gradient (
-          hr, 0, 1, g->d_params, dhs, n_h, n_h, &m, 0, block->n_frames);
+      vec_store (tape + I * rows + u, dcell * gg * i * (1 - i));
+      vec_store (
+          tape + F * rows + u, dcell * vec_load (c_before + u) * f * (1 - f));
+      vec_store (tape + G * rows + u, dcell * i * (1 - gg * gg));
+      vec_store (tape + O * rows + u, dy * tanh_c * o * (1 - o));
+      vec_store (dc + u, dcell * f);
+    }
+    transposed_product (hh, 0, 4, hh_t, tape, dh, FALSE);
+    if (g->d_in)
+      transposed_product (
+          ih, 0, 4, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
+  }
+  memcpy (d_state, dh, n_h * sizeof (real));
+
+  tensor_gradient (
+      ih, 0, 4, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+  tensor_gradient (
+      hh, 0, 4, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 4, g->d_params, tapes, tape_step,
+      rows, NULL, 0, block->n_frames);
+  if (hr) {
+    SeqRows m = { tapes + M * rows, tape_step, NULL };
+
+    tensor_gradient (
+        hr, 0, 1, g->d_params, dhs, n_h, n_h, &m, 0, block->n_frames);
+  }
+}
+
+/* One frame of a group: from dh and dc after the frame to those before it. d:
+ * [gate * rows + row], LANE_STEP apart. */
+SEQ_INLINE void
+step_back (const Lstm *self, const real *params, guint vecs, const real *frame,
+    const real *d_out, real *dh, real *dc, real *d)
+{
+  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
+  guint lanes = vecs * SEQ_VEC;
+  Places at = places_of (self, lanes);
+  gsize n = at.rows * lanes;
+
+  for (guint u = 0; u < at.rows; u++)
+    LANE_UNROLL for (guint v = 0; v < vecs; v++)
+    {
+      gsize row = u * lanes + v * SEQ_VEC;
+      const real *gates = frame + at.gates + row;
+      real *to = d + u * LANE_STEP + v * SEQ_VEC;
+      vec i = vec_load (gates + I * n), f = vec_load (gates + F * n);
+      vec g = vec_load (gates + G * n), o = vec_load (gates + O * n);
+      vec tanh_c = vec_load (frame + at.tanh_c + row);
+      vec dy = vec_load (dh + row) + vec_load (d_out + row);
+      vec dcell = vec_load (dc + row) + dy * o * (1 - tanh_c * tanh_c);
+
+      vec_store (to + I * at.rows * LANE_STEP, dcell * g * i * (1 - i));
+      vec_store (to + F * at.rows * LANE_STEP,
+          dcell * vec_load (frame + at.c + row) * f * (1 - f));
+      vec_store (to + G * at.rows * LANE_STEP, dcell * i * (1 - g * g));
+      vec_store (to + O * at.rows * LANE_STEP, dy * tanh_c * o * (1 - o));
+      vec_store (dc + row, dcell * f);
+    }
+  lanes_back (hh, params, 0, 4, d, at.rows, vecs, dh, FALSE);
+}
+
+SEQ_INLINE void
+grad_group (const Lstm *self, const SeqBlock *block, const SeqGrad *g,
+    guint lane, guint vecs)
+{
+  const SeqLayer *layer = &self->base;
+  guint lanes = vecs * SEQ_VEC, n_in = layer->n_in, n_out = layer->n_out;
+  Places at = places_of (self, lanes);
+  real *d_state = g->d_state + lane * block->state_stride;
+  real *d = g->scratch, *x = d + 4 * at.rows * LANE_STEP;
+  real *dh = x + (1 + n_in + at.rows) * LANE_STEP, *dc = dh + at.rows * lanes;
+  real *d_out = dc + at.rows * lanes, *d_in = d_out + at.rows * lanes;
+  LaneColumns columns[] = { { &layer->tensors[BIAS], 0, x },
+    { &layer->tensors[WEIGHT_IH], 0, x + LANE_STEP },
+    { &layer->tensors[WEIGHT_HH], 0, x + (1 + n_in) * LANE_STEP } };
+
+  for (gsize i = 0; i < LANE_BLOCK; i++)
+    x[i] = 1;
+  lanes_in (dh, lanes, d_state, block->state_stride, n_out, at.rows, lanes);
+  lanes_in (dc, lanes, d_state + SEQ_PAD (n_out), block->state_stride, n_out,
+      at.rows, lanes);
+  for (guint end = block->n_frames, n; end > 0; end -= n) {
+    n = MIN (end, LANE_BLOCK / lanes);
+    for (guint k = n; k-- > 0;) {
+      gsize row = (gsize) (end - n + k) * block->n_lanes + lane;
+      const real *frame = block->tape + row * block->tape_stride;
+
+      lanes_in (d_out, lanes, g->d_out + row * block->out_stride,
+          block->out_stride, n_out, at.rows, lanes);
+      step_back (
+          self, block->params, vecs, frame, d_out, dh, dc, d + k * lanes);
+      if (g->d_in) {
+        lanes_back (&layer->tensors[WEIGHT_IH], block->params, 0, 4,
+            d + k * lanes, at.rows, vecs, d_in, FALSE);
+        lanes_out (g->d_in + row * g->d_in_stride, g->d_in_stride, d_in, lanes,
+            n_in, lanes);
+      }
+      lanes_gather (x + LANE_STEP + k * lanes, frame, n_in + n_out, lanes);
+    }
+    for (guint gate = 0; gate < 4; gate++) {
+      for (guint i = 0; i < G_N_ELEMENTS (columns); i++)
+        columns[i].gate = gate;
+      lanes_gradient (g->d_params, columns, G_N_ELEMENTS (columns),
+          d + gate * at.rows * LANE_STEP, at.rows, n * lanes);
+    }
+  }
+  lanes_out (d_state, block->state_stride, dh, lanes, n_out, lanes);
+  lanes_out (
+      d_state + SEQ_PAD (n_out), block->state_stride, dc, lanes, n_out, lanes);
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  const Lstm *self = (const Lstm *) layer;
+
+  for (guint lane = 0, vecs; lane < block->n_lanes;
+       lane += vecs ? vecs * SEQ_VEC : 1) {
+    vecs = group_at (self, block, lane);
+    switch (vecs) {
+      case 1:
+        grad_group (self, block, g, lane, 1);
+        break;
+      case 2:
+        grad_group (self, block, g, lane, 2);
+        break;
+      case 3:
+        grad_group (self, block, g, lane, 3);
+        break;
+      default:
+        grad_lane (self, block, g, lane);
     }
   }
 }

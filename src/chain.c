@@ -124,7 +124,7 @@ seq_work_new (
     const SeqLayer *layer = chain->layers[i];
 
     total += rows * SEQ_PAD (layer->n_out)
-             + (keep ? rows : 1) * SEQ_PAD (layer->n_tape);
+             + (keep ? rows : SEQ_PAD (n_lanes)) * SEQ_PAD (layer->n_tape);
     widest = MAX (widest, SEQ_PAD (layer->n_out));
     if (keep && layer->klass->n_scratch)
       n_scratch = MAX (n_scratch,
@@ -142,7 +142,7 @@ seq_work_new (
     work->rows[i] = work->memory + at;
     at += rows * SEQ_PAD (layer->n_out);
     work->tapes[i] = work->memory + at;
-    at += (keep ? rows : 1) * SEQ_PAD (layer->n_tape);
+    at += (keep ? rows : SEQ_PAD (n_lanes)) * SEQ_PAD (layer->n_tape);
   }
   /* with a residual the sum has rows of its own: the gradient of the last
    * layer may want that layer's own output */

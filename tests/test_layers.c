@@ -12,6 +12,10 @@
 #include <string.h>
 
 #define FRAMES 12
+#define FEW 3 /* lanes that any kind is run with, whatever its state */
+
+/* One by one, a few of a vector, whole vectors, several of them, and rests. */
+static const guint lane_counts[] = { 1, 2, FEW, 5, 16, 17, 24, 48, 200 };
 
 /* Options that kinds are tried with, where they read them. */
 static const char *const configs[] = {
@@ -69,6 +73,11 @@ bed_init (
   memset (bed, 0, sizeof *bed);
   if (!layer) { /* a combination that the kind refuses, with a reason */
     g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+    return FALSE;
+  }
+  /* markov's tables, 200 times over, would fill the memory */
+  if (n_lanes > FEW && n_lanes * layer->n_state > 1 << 21) {
+    seq_layer_free (layer);
     return FALSE;
   }
   bed->layer = layer;
@@ -192,16 +201,23 @@ test_split (gconstpointer kind)
   for_all_configs (kind, 2, check_split);
 }
 
+/* keep: with the tape. Lanes begin from states of their own. */
 static void
-check_alone (Bed *bed)
+check_alone_with (Bed *bed, gboolean keep)
 {
   guint lanes = bed->n_lanes, n_out = bed->layer->n_out;
-  gsize rows = FRAMES;
+  gsize rows = FRAMES, n_state = bed->layer->n_state;
   g_autofree real *in =
       g_memdup2 (bed->in, rows * lanes * bed->in_stride * sizeof (real));
   g_autofree real *together = NULL;
 
-  run (bed, bed->state, 0, FRAMES, TRUE);
+  SeqBlock block = block_of (bed, bed->state, 0, FRAMES, TRUE);
+
+  if (!keep)
+    block.tape_stride = 0;
+  memcpy (bed->state, bed->state0, lanes * n_state * sizeof (real));
+  bed->layer->klass->run (bed->layer, &block);
+  bed->layer->klass->run (bed->layer, &block);
   together =
       g_memdup2 (bed->out, rows * lanes * bed->out_stride * sizeof (real));
   bed->n_lanes = 1;
@@ -210,19 +226,30 @@ check_alone (Bed *bed)
       memcpy (bed->in + t * bed->in_stride,
           in + (t * lanes + l) * bed->in_stride,
           bed->in_stride * sizeof (real));
-    memcpy (bed->state, bed->state0, bed->layer->n_state * sizeof (real));
+    memcpy (bed->state, bed->state0 + l * n_state, n_state * sizeof (real));
+    run (bed, bed->state, 0, FRAMES, TRUE);
     run (bed, bed->state, 0, FRAMES, TRUE);
     for (gsize t = 0; t < rows; t++)
       g_assert_cmpmem (bed->out + t * bed->out_stride, n_out * sizeof (real),
           together + (t * lanes + l) * bed->out_stride, n_out * sizeof (real));
   }
+  memcpy (bed->in, in, rows * lanes * bed->in_stride * sizeof (real));
+  bed->n_lanes = lanes;
 }
 
-/* A lane gives the bits that it would give alone. */
+static void
+check_alone (Bed *bed)
+{
+  check_alone_with (bed, TRUE);
+  check_alone_with (bed, FALSE);
+}
+
+/* A lane gives the bits that it would give alone, however many run. */
 static void
 test_alone (gconstpointer kind)
 {
-  for_all_configs (kind, 3, check_alone);
+  for (guint i = 0; i < G_N_ELEMENTS (lane_counts); i++)
+    for_all_configs (kind, lane_counts[i], check_alone);
 }
 
 static void
@@ -298,19 +325,24 @@ loss (const Bed *bed, const double *by_out, const double *by_state)
   return sum;
 }
 
-/* The gradient by *x, and the error of `gradient` relative to scale. */
+/* The gradient by *x, and the error of `gradient` relative to scale. A step
+ * that goes over a kink (relu's) is made again, shorter. */
 static void
 compare (const Bed *bed, const double *by_out, const double *by_state,
     double *x, double gradient, double scale, double *worst)
 {
-  double step = 1e-5, before = *x, up, down, slope;
+  double before = *x, at = loss (bed, by_out, by_state), up, down, slope;
 
-  *x = before + step;
-  up = loss (bed, by_out, by_state);
-  *x = before - step;
-  down = loss (bed, by_out, by_state);
-  *x = before;
-  slope = (up - down) / (2 * step);
+  for (double step = 1e-5; step >= 1e-7; step /= 100) {
+    *x = before + step;
+    up = loss (bed, by_out, by_state);
+    *x = before - step;
+    down = loss (bed, by_out, by_state);
+    *x = before;
+    slope = (up - down) / (2 * step);
+    if (fabs (up - 2 * at + down) < 2e-4 * step)
+      break;
+  }
   *worst = MAX (*worst, fabs (slope - gradient) / MAX (fabs (slope), scale));
 }
 
@@ -411,7 +443,120 @@ test_gradient (gconstpointer kind)
     g_test_skip ("learns in its state, not by gradient");
     return;
   }
+  /* one by one, and in groups with a rest */
   for_all_configs (kind, 2, check_gradient);
+  for_all_configs (kind, 5, check_gradient);
+  for_all_configs (kind, 8, check_gradient);
+  for_all_configs (kind, 12, check_gradient);
+}
+
+#else
+
+/* Backward pass over lanes [lane, lane + n) of a bed of as many lanes. */
+static void
+gradient_of (const Bed *bed, const real *d_out, const real *d_after, guint lane,
+    guint n, real *d_in, real *d_params, real *d_state)
+{
+  Bed part = *bed;
+  gsize rows = FRAMES * n, n_state = bed->layer->n_state;
+  gsize in = bed->in_stride, out = bed->out_stride;
+  const SeqLayerClass *klass = bed->layer->klass;
+  real *scratch = seq_alloc (
+      klass->n_scratch ? klass->n_scratch (bed->layer, FRAMES, n) : 1);
+  real *d_in_part = seq_alloc (rows * in);
+  real *d_out_part = seq_alloc (rows * out);
+  SeqGrad grad = { .d_out = d_out_part,
+    .d_in = d_in_part,
+    .d_in_stride = in,
+    .d_params = d_params,
+    .d_state = d_state + lane * n_state,
+    .scratch = scratch };
+  SeqBlock block;
+
+  part.n_lanes = n;
+  part.in = seq_alloc (rows * in);
+  for (guint t = 0; t < FRAMES; t++) {
+    gsize row = t * bed->n_lanes + lane;
+
+    memcpy (part.in + t * n * in, bed->in + row * in, n * in * sizeof (real));
+    memcpy (
+        d_out_part + t * n * out, d_out + row * out, n * out * sizeof (real));
+  }
+  part.state = bed->state + lane * n_state;
+  part.state0 = bed->state0 + lane * n_state;
+  memcpy (part.state, part.state0, n * n_state * sizeof (real));
+  memcpy (d_state + lane * n_state, d_after + lane * n_state,
+      n * n_state * sizeof (real));
+  block = block_of (&part, part.state, 0, FRAMES, FALSE);
+  klass->run (bed->layer, &block);
+  block.state = part.state0;
+  klass->grad (bed->layer, &block, &grad);
+  for (guint t = 0; t < FRAMES; t++)
+    memcpy (d_in + (t * bed->n_lanes + lane) * in, d_in_part + t * n * in,
+        n * in * sizeof (real));
+  seq_free (part.in);
+  seq_free (scratch);
+  seq_free (d_in_part);
+  seq_free (d_out_part);
+}
+
+static void
+compare_reals (const real *a, const real *b, gsize n, double bound)
+{
+  for (gsize i = 0; i < n; i++)
+    g_assert_cmpfloat_with_epsilon (a[i], b[i], bound);
+}
+
+static void
+check_together (Bed *bed)
+{
+  guint lanes = bed->n_lanes;
+  gsize n_params = bed->layer->n_params, n_state = lanes * bed->layer->n_state;
+  gsize n_out = FRAMES * lanes * bed->out_stride;
+  gsize n_in = FRAMES * lanes * bed->in_stride;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  g_autofree real *d_out = g_new0 (real, n_out);
+  real *d_after = seq_alloc (n_state), *d_in[2], *d_params[2], *d_state[2];
+
+  for (gsize r = 0; r < FRAMES * lanes; r++)
+    for (guint k = 0; k < bed->layer->n_out; k++)
+      d_out[r * bed->out_stride + k] = (real) g_rand_double_range (rand, -1, 1);
+  for (gsize i = 0; i < n_state && !bed->layer->klass->check_state;
+       i += SEQ_TILE)
+    d_after[i] = (real) g_rand_double_range (rand, -1, 1);
+  for (guint i = 0; i < 2; i++) {
+    d_in[i] = seq_alloc (n_in);
+    d_params[i] = seq_alloc (n_params);
+    d_state[i] = seq_alloc (n_state);
+  }
+  gradient_of (bed, d_out, d_after, 0, lanes, d_in[0], d_params[0], d_state[0]);
+  for (guint lane = 0; lane < lanes; lane++)
+    gradient_of (
+        bed, d_out, d_after, lane, 1, d_in[1], d_params[1], d_state[1]);
+  compare_reals (d_in[0], d_in[1], n_in, 2e-5);
+  compare_reals (d_state[0], d_state[1], n_state, 2e-5);
+  compare_reals (d_params[0], d_params[1], n_params, 2e-5 * lanes);
+  for (guint i = 0; i < 2; i++) {
+    seq_free (d_in[i]);
+    seq_free (d_params[i]);
+    seq_free (d_state[i]);
+  }
+  seq_free (d_after);
+}
+
+/* Gradients of lanes side by side are those of lanes one by one, but for the
+ * rounding of sums. */
+static void
+test_together (gconstpointer kind)
+{
+  const SeqLayerClass *klass = seq_layer_class (kind);
+
+  if (!(klass->flags & SEQ_LAYER_TRAINS) || klass->flags & SEQ_LAYER_LEARNS) {
+    g_test_skip ("learns in its state, not by gradient");
+    return;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (lane_counts); i++)
+    for_all_configs (kind, lane_counts[i], check_together);
 }
 
 #endif
@@ -542,6 +687,8 @@ main (int argc, char **argv)
     { "refuses", test_refuses },
 #ifdef SEQ_DOUBLE
     { "gradient", test_gradient },
+#else
+    { "together", test_together },
 #endif
   };
   const char *const *kinds = seq_layer_kinds ();

@@ -1,0 +1,365 @@
+/* lanes.h: many lanes at a time, one lane an element of a vector.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A group is 1 to LANE_VECS vectors of neighbouring lanes, `lanes` in all. Its
+ * numbers lie in rows [row][lanes], one row a unit or feature; weights are
+ * broadcast, so that one pass over them serves every lane, and are read where
+ * they lie. What stands at the edges, [lane][feature], is transposed on the
+ * way in and out.
+ *
+ * Sums of run() go in the order of product.h, so that a lane has the bits that
+ * it has alone; those of grad() go as the registers like it.
+ *
+ * Rows come in fours: `rows` of a layer is its units rounded up to LANE_ROWS;
+ * those behind the last unit have zero weights and stay zero.
+ */
+#pragma once
+
+#include "src/simd/simd.h"
+
+#define LANE_VECS 3
+#define LANE_ROWS 4
+#define LANE_PAD(n) (((n) + LANE_ROWS - 1) / LANE_ROWS * LANE_ROWS)
+
+/* Sums that registers hold beside what is being multiplied. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define LANE_SUMS 24
+#else
+#define LANE_SUMS 12
+#endif
+
+#define LANE_UNROLL _Pragma ("GCC unroll 32")
+
+/* Vectors of the group that begins with a lane; 0: run that lane alone. With a
+ * tape there is no room for a vector that is not full. */
+SEQ_INLINE guint
+lane_vecs (const SeqBlock *block, guint lane)
+{
+  guint left = block->n_lanes - lane, vecs = left / SEQ_VEC;
+
+  if (block->params_stride)
+    return 0;
+  if (vecs == 0)
+    return !block->tape_stride && left > SEQ_VEC / 2;
+  return vecs == 4 ? 2 : MIN (vecs, LANE_VECS);
+}
+
+/* Units whose sums are formed at a time. */
+SEQ_INLINE guint
+lane_units (guint gates, guint vecs)
+{
+  return 4 * gates * vecs <= LANE_SUMS   ? 4
+         : 2 * gates * vecs <= LANE_SUMS ? 2
+                                         : 1;
+}
+
+/* --- edges -----------------------------------------------------------------
+ */
+
+/* Element j of a pair of vectors a, b in which the blocks of s elements off the
+ * diagonal have changed places. */
+#define LANE_LOW(s, j) ((j) & (s) ? SEQ_VEC + ((j) ^ (s)) : (j))
+#define LANE_HIGH(s, j) ((j) & (s) ? SEQ_VEC + (j) : ((j) ^ (s)))
+#define LANE_4(F, s, j) F (s, j), F (s, j + 1), F (s, j + 2), F (s, j + 3)
+#if SEQ_VEC == 16
+#define LANE_EACH(F, s)                                                        \
+  LANE_4 (F, s, 0), LANE_4 (F, s, 4), LANE_4 (F, s, 8), LANE_4 (F, s, 12)
+#elif SEQ_VEC == 8
+#define LANE_EACH(F, s) LANE_4 (F, s, 0), LANE_4 (F, s, 4)
+#else
+#define LANE_EACH(F, s) LANE_4 (F, s, 0)
+#endif
+#define LANE_SHUFFLE(F, a, b, s)                                               \
+  __builtin_shufflevector (a, b, LANE_EACH (F, s))
+
+#define LANE_SWAP(tile, s)                                                     \
+  LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (!(i & (s)))              \
+  {                                                                            \
+    vec low = LANE_SHUFFLE (LANE_LOW, tile[i], tile[i + (s)], s);              \
+                                                                               \
+    tile[i + (s)] = LANE_SHUFFLE (LANE_HIGH, tile[i], tile[i + (s)], s);       \
+    tile[i] = low;                                                             \
+  }
+
+/* Transposes SEQ_VEC vectors. */
+SEQ_INLINE void
+tile_transpose (vec *tile)
+{
+  LANE_SWAP (tile, 1)
+  LANE_SWAP (tile, 2)
+#if SEQ_VEC > 4
+  LANE_SWAP (tile, 4)
+#endif
+#if SEQ_VEC > 8
+  LANE_SWAP (tile, 8)
+#endif
+}
+
+#define LANE_FOLD(v, s)                                                        \
+  LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i += 2 * (s)) v[i] =              \
+      LANE_SHUFFLE (LANE_LOW, v[i], v[i + (s)], s)                             \
+      + LANE_SHUFFLE (LANE_HIGH, v[i], v[i + (s)], s);
+
+/* Element i of the result is the sum of v[i]; v is used up. */
+SEQ_INLINE vec
+vec_sums (vec *v)
+{
+  LANE_FOLD (v, 1)
+  LANE_FOLD (v, 2)
+#if SEQ_VEC > 4
+  LANE_FOLD (v, 4)
+#endif
+#if SEQ_VEC > 8
+  LANE_FOLD (v, 8)
+#endif
+  return v[0];
+}
+
+/* to[k][lane] = from[lane * stride + k] for k < n; zeros for lanes from n_used
+ * on and for k in [n, n_rows). */
+SEQ_INLINE void
+lanes_in (real *to, guint lanes, const real *from, gsize stride, guint n,
+    guint n_rows, guint n_used)
+{
+  guint k = 0;
+
+  /* a row of `stride` reals may be read to its end */
+  for (; n - k > 2 && k + SEQ_VEC <= stride && k < n; k += SEQ_VEC)
+    for (guint l = 0; l < lanes; l += SEQ_VEC) {
+      guint last = MIN (n - k, SEQ_VEC);
+      vec tile[SEQ_VEC];
+
+      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) tile[i] =
+          l + i < n_used ? vec_loadu (from + (l + i) * stride + k) : (vec){ 0 };
+      tile_transpose (tile);
+      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (i < last)
+          vec_store (to + (k + i) * lanes + l, tile[i]);
+    }
+  for (; k < n; k++)
+    for (guint l = 0; l < lanes; l++)
+      to[k * lanes + l] = l < n_used ? from[l * stride + k] : 0;
+  for (k = n; k < n_rows; k++)
+    for (guint l = 0; l < lanes; l += SEQ_VEC)
+      vec_store (to + k * lanes + l, (vec){ 0 });
+}
+
+/* to[lane * stride + k] = from[k][lane] for k < n and zeros up to SEQ_PAD (n),
+ * for lanes before n_used. */
+SEQ_INLINE void
+lanes_out (real *to, gsize stride, const real *from, guint lanes, guint n,
+    guint n_used)
+{
+  for (guint l = 0; l < n_used; l += SEQ_VEC)
+    for (guint k = 0; k < SEQ_PAD (n); k += SEQ_VEC) {
+      vec tile[SEQ_VEC];
+
+      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) tile[i] =
+          k + i < n ? vec_load (from + (k + i) * lanes + l) : (vec){ 0 };
+      tile_transpose (tile);
+      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (l + i < n_used)
+          vec_store (to + (l + i) * stride + k, tile[i]);
+    }
+}
+
+/* --- forwards ---------------------------------------------------------------
+ */
+
+/* acc[gate][unit][vec] += sum over columns k = 0, by, 2 by ... < n of
+ * w[k][gate][unit] * x[k][vec]. w: the first unit's weight of the first gate
+ * and column. Counts but for n are constants; gates * units * vecs is at most
+ * LANE_SUMS. */
+SEQ_INLINE void
+lanes_pass (vec *acc, guint gates, guint units, guint vecs, const real *w,
+    gsize step, const real *x, guint n, guint by)
+{
+  for (guint k = 0; k < n; k += by, w += by * step, x += by * vecs * SEQ_VEC) {
+    vec row[LANE_VECS];
+
+    LANE_UNROLL for (guint v = 0; v < vecs; v++) row[v] =
+        vec_load (x + v * SEQ_VEC);
+    LANE_UNROLL for (guint i = 0; i < gates * units; i++)
+    {
+      real weight = w[i / units * SEQ_TILE + i % units];
+
+      LANE_UNROLL for (guint v = 0; v < vecs; v++) acc[i * vecs + v] +=
+          row[v] * weight;
+    }
+  }
+}
+
+/* acc += the product in two parts, as strip_product() does it. */
+SEQ_INLINE void
+lanes_product (vec *acc, guint gates, guint units, guint vecs, const real *w,
+    gsize step, const real *x, guint n)
+{
+  gsize lanes = vecs * SEQ_VEC;
+  guint even = n / 2 * 2;
+
+  lanes_pass (acc, gates, units, vecs, w, step, x, even, 2);
+  if (even) {
+    vec odd[LANE_SUMS];
+
+    LANE_UNROLL for (guint i = 0; i < gates * units * vecs; i++) odd[i] =
+        (vec){ 0 };
+    lanes_pass (
+        odd, gates, units, vecs, w + step, step, x + lanes, even - 1, 2);
+    LANE_UNROLL for (guint i = 0; i < gates * units * vecs; i++) acc[i] +=
+        odd[i];
+  }
+  lanes_pass (acc, gates, units, vecs, w + even * step, step, x + even * lanes,
+      n - even, 1);
+}
+
+/* acc += the product in four parts, as row_product() does it. */
+SEQ_INLINE void
+lanes_row_product (
+    vec *acc, guint units, guint vecs, const real *w, const real *x, guint n)
+{
+  vec part[3][LANE_SUMS];
+
+  lanes_pass (acc, 1, units, vecs, w, SEQ_TILE, x, n, 4);
+  for (guint p = 0; p < 3; p++) {
+    LANE_UNROLL for (guint i = 0; i < units * vecs; i++) part[p][i] =
+        (vec){ 0 };
+    if (n > p + 1)
+      lanes_pass (part[p], 1, units, vecs, w + (p + 1) * SEQ_TILE, SEQ_TILE,
+          x + (p + 1) * vecs * SEQ_VEC, n - p - 1, 4);
+  }
+  LANE_UNROLL for (guint i = 0; i < units * vecs; i++) acc[i] =
+      (acc[i] + part[0][i]) + (part[1][i] + part[2][i]);
+}
+
+/* --- backwards --------------------------------------------------------------
+ */
+
+/* Frames whose gradients are gathered before they are multiplied into those of
+ * the weights, and reals from row to row of what is gathered: a line more than
+ * they fill, lest all rows fall into the same set of the cache. */
+#define LANE_BLOCK 512
+#define LANE_STEP (LANE_BLOCK + SEQ_TILE)
+
+/* out[c0 + j][vec] (+)= sum over gates in [from, to) and rows of
+ * tensor[gate][row][c0 + j] * d[gate * rows + row][vec], j < n_cols. */
+SEQ_INLINE void
+lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
+    const real *d, guint rows, guint vecs, guint c0, guint n_cols, real *out,
+    gboolean add)
+{
+  gsize lanes = vecs * SEQ_VEC, step = t->gates * SEQ_TILE;
+  vec acc[LANE_SUMS];
+
+  out += c0 * lanes;
+  LANE_UNROLL for (guint i = 0; i < n_cols * vecs; i++) acc[i] =
+      add ? vec_load (out + i * SEQ_VEC) : (vec){ 0 };
+  for (guint g = from; g < to; g++)
+    for (guint r0 = 0; r0 < t->rows; r0 += SEQ_TILE) {
+      const real *w = params + seq_tensor_index (t, g, r0, c0);
+      const real *x = d + (g * rows + r0) * LANE_STEP;
+      guint n = MIN (t->rows - r0, SEQ_TILE);
+
+      for (guint r = 0; r < n; r++, w++, x += LANE_STEP) {
+        vec row[LANE_VECS];
+
+        LANE_UNROLL for (guint v = 0; v < vecs; v++) row[v] =
+            vec_load (x + v * SEQ_VEC);
+        LANE_UNROLL for (guint j = 0; j < n_cols; j++)
+        {
+          real weight = w[j * step];
+
+          LANE_UNROLL for (guint v = 0; v < vecs; v++) acc[j * vecs + v] +=
+              row[v] * weight;
+        }
+      }
+    }
+  LANE_UNROLL for (guint i = 0; i < n_cols * vecs; i++)
+      vec_store (out + i * SEQ_VEC, acc[i]);
+}
+
+/* out[col][vec] (+)= the product of a tensor's transpose, gates in [from, to),
+ * with d, rows LANE_STEP apart. */
+SEQ_INLINE void
+lanes_back (const SeqTensor *t, const real *params, guint from, guint to,
+    const real *d, guint rows, guint vecs, real *out, gboolean add)
+{
+  guint c = 0;
+
+  if (8 * vecs <= LANE_SUMS)
+    for (; c + 8 <= t->cols; c += 8)
+      lanes_back_tile (t, params, from, to, d, rows, vecs, c, 8, out, add);
+  for (; c + 4 <= t->cols; c += 4)
+    lanes_back_tile (t, params, from, to, d, rows, vecs, c, 4, out, add);
+  for (; c < t->cols; c++)
+    lanes_back_tile (t, params, from, to, d, rows, vecs, c, 1, out, add);
+}
+
+/* Columns of one tensor's gate, and the rows that they were multiplied with. */
+typedef struct {
+  const SeqTensor *tensor;
+  guint gate;
+  const real *x; /* rows LANE_STEP apart */
+} LaneColumns;
+
+/* Sums at a time: LANE_ROWS rows by as many columns. */
+#define LANE_COLUMNS (SEQ_VEC < 8 ? 2 : SEQ_VEC / LANE_ROWS)
+
+/* d_tensor[gate][row][col] += sum over n reals of d[row] * x[col], for one gate
+ * of tensors side by side that share their d, rows LANE_STEP apart. */
+SEQ_INLINE void
+lanes_gradient (real *d_params, const LaneColumns *sets, guint n_sets,
+    const real *d, guint rows, gsize n)
+{
+  for (guint u = 0; u < rows; u += LANE_ROWS, d += LANE_ROWS * LANE_STEP) {
+    guint set = 0, col = 0;
+
+    while (set < n_sets) {
+      const real *x[LANE_COLUMNS];
+      real *to[LANE_COLUMNS], sums[LANE_ROWS * LANE_COLUMNS];
+      vec acc[LANE_ROWS * LANE_COLUMNS] = { { 0 } };
+      guint n_cols = 0;
+
+      for (; n_cols < LANE_COLUMNS && set < n_sets; n_cols++) {
+        const SeqTensor *t = sets[set].tensor;
+
+        x[n_cols] = sets[set].x + col * LANE_STEP;
+        to[n_cols] = d_params + seq_tensor_index (t, sets[set].gate, u, col);
+        if (++col == t->cols) {
+          set++;
+          col = 0;
+        }
+      }
+      for (guint j = n_cols; j < LANE_COLUMNS; j++)
+        x[j] = x[0];
+      for (gsize i = 0; i < n; i += SEQ_VEC) {
+        vec e[LANE_ROWS];
+
+        LANE_UNROLL for (guint r = 0; r < LANE_ROWS; r++) e[r] =
+            vec_load (d + r * LANE_STEP + i);
+        LANE_UNROLL for (guint j = 0; j < LANE_COLUMNS; j++)
+        {
+          vec value = vec_load (x[j] + i);
+
+          LANE_UNROLL for (guint r = 0; r < LANE_ROWS; r++)
+              acc[j * LANE_ROWS + r] += e[r] * value;
+        }
+      }
+      LANE_UNROLL for (guint i = 0; i < LANE_ROWS * LANE_COLUMNS; i += SEQ_VEC)
+      {
+        vec s = vec_sums (acc + i);
+
+        memcpy (sums + i, &s, sizeof s);
+      }
+      for (guint j = 0; j < n_cols; j++)
+        for (guint r = 0; r < LANE_ROWS; r++)
+          to[j][r] += sums[j * LANE_ROWS + r];
+    }
+  }
+}
+
+/* n rows from `from`, neighbours, to rows LANE_STEP apart. */
+SEQ_INLINE void
+lanes_gather (real *to, const real *from, guint n, guint lanes)
+{
+  for (guint k = 0; k < n; k++)
+    for (guint l = 0; l < lanes; l += SEQ_VEC)
+      vec_store (to + k * LANE_STEP + l, vec_load (from + k * lanes + l));
+}
