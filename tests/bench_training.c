@@ -1,0 +1,164 @@
+/* bench_training.c: samples a second that the trainer learns from, on one
+ * core, by kind and size.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The trainer itself, as `seqmodel train` sets it: one input, a dense read-out,
+ * batches of 48 pieces, an update each 1000 frames. A sample is a frame that
+ * counts; forward, backward and Adam are in its time. Its multiply-adds are
+ * those of the matrices: once forwards, once backwards through the recurrent
+ * one, once for the weights' gradient; their share is of the peak that was
+ * measured in the same run.
+ *
+ *   bench_training [KIND [SIZE]]
+ */
+#include "src/cpu.h"
+#include "src/train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define FRAMES 110000
+#define BATCH 48
+#define UPDATE 1000
+#define ROUNDS 5
+
+/* Microseconds of this thread, so that others' work on the core is not seen. */
+static double
+now (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double) t.tv_sec * 1e6 + (double) t.tv_nsec / 1e3;
+}
+
+/* --- peak ------------------------------------------------------------------
+ */
+
+typedef float wide __attribute__ ((vector_size (64)));
+
+/* Multiply-adds from registers, 16 to the vector; returns their number. */
+#ifdef __x86_64__
+__attribute__ ((target_clones ("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#endif
+static double
+multiply_add (float *x, guint n)
+{
+  wide acc[10], factor = { 0 };
+
+  factor += *x;
+  for (guint k = 0; k < 10; k++)
+    acc[k] = factor + (float) k;
+  for (guint i = 0; i < n; i++)
+#pragma GCC unroll 10
+    for (guint k = 0; k < 10; k++)
+      acc[k] = acc[k] * factor + factor;
+  for (guint k = 1; k < 10; k++)
+    acc[0] += acc[k];
+  *x = acc[0][0];
+  return 160.0 * n;
+}
+
+/* A microsecond's. */
+static double
+peak (void)
+{
+  double most = 0;
+
+  for (guint i = 0; i < 50; i++) {
+    float x = 0.5f;
+    double start = now ();
+    double n = multiply_add (&x, 100000);
+
+    most = MAX (most, n / (now () - start));
+  }
+  return most;
+}
+
+/* --- training --------------------------------------------------------------
+ */
+
+/* Multiply-adds of the matrices, a sample. */
+static double
+multiply_adds (const SeqChain *chain)
+{
+  double n = 0;
+
+  for (guint i = 0; i < chain->n_layers; i++)
+    for (guint t = 0; t < chain->layers[i]->n_tensors; t++) {
+      const SeqTensor *w = &chain->layers[i]->tensors[t];
+      double size = (double) w->gates * w->rows * w->cols;
+
+      if (w->cols > 1 || g_str_equal (w->name, "weight_ih"))
+        n += (i == 0 && g_str_equal (w->name, "weight_ih") ? 2 : 3) * size;
+    }
+  return n;
+}
+
+static void
+bench (const char *kind, guint size, const float *in, const float *target,
+    double most)
+{
+  SeqTrainerData data = { FRAMES, 1, 1, in, target };
+  SeqTrainerConfig config = { .segment = UPDATE + 1,
+    .warmup = 1,
+    .update = UPDATE,
+    .batch = BATCH,
+    .threads = 1,
+    .max_epochs = 1000,
+    .patience = 1000,
+    .early = 1000,
+    .loss = SEQ_LOSS_ESR,
+    .pre_emphasis = 0.95,
+    .dc = 1,
+    .rate = 1e-3,
+    .min_rate = 1e-4,
+    .clip = 1,
+    .parts = { 100, 1, 0 } };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) model = seq_model_new_untrained (kind,
+      g_variant_new_parsed ("{'hidden_size': <%u>}", size), 1, 1, FALSE, FALSE,
+      1, &error);
+  g_autoptr (SeqTrainer) trainer =
+      model ? seq_trainer_new (model, &data, &config, &error) : NULL;
+  double best = 0, work;
+
+  if (!trainer)
+    g_error ("%s", error->message);
+  for (guint i = 0; i < ROUNDS; i++) {
+    double start = now ();
+
+    seq_trainer_batch (trainer);
+    best = MAX (best, (double) BATCH * UPDATE / (now () - start));
+  }
+  work = multiply_adds (model->chain) * best;
+  g_print ("%-5s %5u %12.2f %14.1f %8.0f %%\n", kind, size, best, work / 1e3,
+      100 * work / most);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const guint sizes[] = { 8, 12, 16, 20, 24, 32, 40, 64, 80, 128 };
+  static const char *const kinds[] = { "lstm", "gru", "rnn" };
+  g_autofree float *in = g_new (float, FRAMES), *target = g_new (float, FRAMES);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  double most = peak (), low = 0;
+
+  for (guint i = 0; i < FRAMES; i++) {
+    low += 0.1 * (g_rand_double_range (rand, -1, 1) - low);
+    in[i] = (float) low;
+    target[i] = (float) tanh (5 * low);
+  }
+  g_print ("instruction set %s; peak %.1f thousand million multiply-adds a "
+           "second\n%-5s %5s %12s %14s %10s\n",
+      seq_isa_name (seq_cpu_isa ()), most / 1e3, "kind", "size", "M samples/s",
+      "G mult-adds/s", "of peak");
+  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+    for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
+      if ((argc < 2 || g_str_equal (argv[1], kinds[k]))
+          && (argc < 3 || atoi (argv[2]) == (int) sizes[s]))
+        bench (kinds[k], sizes[s], in, target, most);
+  return 0;
+}
