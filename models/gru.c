@@ -79,89 +79,87 @@ start (const SeqLayer *layer, const real *params, real *state)
         layer->n_out * sizeof (real));
 }
 
-/* One strip: gates [from, to) of the products with x (and bias) and with h. */
+/* Bias and W_ih x of one strip's gates [from, to). */
 SEQ_INLINE void
 gates (const SeqLayer *layer, const real *params, guint s, guint from, guint to,
-    const real *x, const real *h, vec *a)
+    const real *x, vec *a)
 {
-  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
-  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  gsize at = from * SEQ_TILE;
+  const real *bias = params + strip_at (&layer->tensors[BIAS], s);
+  const real *ih = params + strip_at (&layer->tensors[WEIGHT_IH], s);
 
   for (guint g = from; g < to; g++)
-    a[g - from] =
-        vec_load (params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
-  strip_product (a, to - from, params + strip_at (ih, s) + at, 3 * SEQ_TILE,
-      SEQ_TILE, x, layer->n_in);
-  if (h)
-    strip_product (a, to - from, params + strip_at (hh, s) + at, 3 * SEQ_TILE,
-        SEQ_TILE, h, layer->n_out);
+    a[g - from] = vec_load (bias + g * SEQ_TILE);
+  strip_product (
+      a, to - from, ih + from * SEQ_TILE, 3 * SEQ_TILE, x, layer->n_in);
 }
 
-/* One frame of one lane. reset: room for r * h and z. */
+/* Frame t of one lane, reset_after. */
 SEQ_INLINE void
-step (const Gru *self, const real *params, const real *x, const real *h,
+step_after (const Gru *self, guint t, const real *params, const real *x,
+    const real *h, real *out, real *tape, gboolean keep)
+{
+  const SeqLayer *layer = &self->base;
+  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
+  guint n_strips = SEQ_STRIPS (layer->n_out);
+  gboolean backward = strips_backward (hh, t);
+
+  for (guint k = 0; k < n_strips; k++) {
+    guint s = backward ? n_strips - 1 - k : k;
+    gsize u = s * SEQ_VEC;
+    vec a[3], in, r, z, n;
+
+    gates (layer, params, s, R, N + 1, x, a);
+    in = a[N];
+    a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
+    strip_product (
+        a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
+    r = vec_sigmoid (a[R]);
+    z = vec_sigmoid (a[Z]);
+    n = vec_tanh (in + r * a[N]);
+    vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
+    if (keep) {
+      vec_store (tape + R * self->rows + u, r);
+      vec_store (tape + Z * self->rows + u, z);
+      vec_store (tape + N * self->rows + u, n);
+      vec_store (tape + HN * self->rows + u, a[N]);
+    }
+  }
+}
+
+/* One frame of one lane, reset before. reset: room for r * h and z. */
+SEQ_INLINE void
+step_before (const Gru *self, const real *params, const real *x, const real *h,
     real *out, real *reset, real *tape, gboolean keep)
 {
   const SeqLayer *layer = &self->base;
-  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  guint strips = SEQ_STRIPS (layer->n_out);
   gsize rows = self->rows;
 
-  if (!self->reset_after)
-    for (guint s = 0; s < strips; s++) {
-      gsize u = s * SEQ_VEC;
-      vec a[2], r, z;
+  for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
+    vec a[2], r;
 
-      gates (layer, params, s, R, N, x, h, a);
-      r = vec_sigmoid (a[R]);
-      z = vec_sigmoid (a[Z]);
-      vec_store (reset + u, r * vec_load (h + u));
-      vec_store (reset + rows + u, z);
-      if (keep)
-        vec_store (tape + R * rows + u, r);
-    }
-
-  for (guint s = 0; s < strips; s++) {
-    gsize u = s * SEQ_VEC;
+    gates (layer, params, s, R, N, x, a);
+    strip_product (
+        a, 2, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
+    r = vec_sigmoid (a[R]);
+    vec_store (reset + u, r * vec_load (h + u));
+    vec_store (reset + rows + u, vec_sigmoid (a[Z]));
+    if (keep)
+      vec_store (tape + R * rows + u, r);
+  }
+  for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
     vec hn = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
-    vec z, n;
+    vec z = vec_load (reset + rows + u), n;
 
-    if (self->reset_after) {
-      vec a[3], r;
-
-      for (guint g = R; g <= N; g++)
-        a[g] = vec_load (
-            params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
-      strip_product (a, 3, params + strip_at (ih, s), 3 * SEQ_TILE, SEQ_TILE, x,
-          layer->n_in);
-      n = a[N];
-      a[N] = hn;
-      strip_product (a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, SEQ_TILE, h,
-          layer->n_out);
-      hn = a[N];
-      r = vec_sigmoid (a[R]);
-      z = vec_sigmoid (a[Z]);
-      n = vec_tanh (n + r * hn);
-      if (keep) {
-        vec_store (tape + R * rows + u, r);
-        vec_store (tape + HN * rows + u, hn);
-      }
-    } else {
-      const real *w_hn = params + strip_at (hh, s) + N * SEQ_TILE;
-
-      gates (layer, params, s, N, N + 1, x, NULL, &n);
-      strip_product (&hn, 1, w_hn, 3 * SEQ_TILE, SEQ_TILE, reset, layer->n_out);
-      z = vec_load (reset + rows + u);
-      n = vec_tanh (n + hn);
-      if (keep)
-        vec_store (tape + HN * rows + u, vec_load (reset + u));
-    }
+    gates (layer, params, s, N, N + 1, x, &n);
+    strip_product (&hn, 1, params + strip_at (hh, s) + N * SEQ_TILE,
+        3 * SEQ_TILE, reset, layer->n_out);
+    n = vec_tanh (n + hn);
     vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
     if (keep) {
       vec_store (tape + Z * rows + u, z);
       vec_store (tape + N * rows + u, n);
+      vec_store (tape + HN * rows + u, vec_load (reset + u));
     }
   }
 }
@@ -181,12 +179,15 @@ run (const SeqLayer *layer, const SeqBlock *block)
       gsize row = (gsize) t * block->n_lanes + lane;
       const real *x = block->in + row * block->in_stride;
       real *out = block->out + row * block->out_stride;
+      real *tape = block->tape + row * block->tape_stride;
 
-      if (block->tape_stride)
-        step (self, params, x, before, out, reset,
-            block->tape + row * block->tape_stride, TRUE);
+      if (self->reset_after && block->tape_stride)
+        step_after (self, t, params, x, before, out, tape, TRUE);
+      else if (self->reset_after)
+        step_after (self, t, params, x, before, out, NULL, FALSE);
       else
-        step (self, params, x, before, out, reset, NULL, FALSE);
+        step_before (
+            self, params, x, before, out, reset, tape, block->tape_stride > 0);
       before = out;
     }
     if (before != h)

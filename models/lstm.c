@@ -130,26 +130,29 @@ cell (const vec a[4], vec c, vec out[N_OUT])
   out[TANH_C] = pc / qc;
 }
 
-/* One frame of one lane. m: where o tanh (c) goes; keep: fill the tape. */
+/* Frame t of one lane. m: where o tanh (c) goes; keep: fill the tape. */
 SEQ_INLINE void
-step (const Lstm *self, const real *params, const real *x, const real *h,
-    real *c, real *m, real *tape, gboolean keep)
+step (const Lstm *self, guint t, const real *params, const real *x,
+    const real *h, real *c, real *m, real *tape, gboolean keep)
 {
   const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   const SeqTensor *bias = &self->base.tensors[BIAS];
 
-  for (guint s = 0; s < SEQ_STRIPS (self->hidden_size); s++) {
+  guint n_strips = SEQ_STRIPS (self->hidden_size);
+  gboolean backward = strips_backward (hh, t);
+
+  for (guint k = 0; k < n_strips; k++) {
+    guint s = backward ? n_strips - 1 - k : k;
     const real *b = params + strip_at (bias, s);
     gsize u = s * SEQ_VEC;
     vec a[4], out[N_OUT];
 
     for (guint gate = 0; gate < 4; gate++)
       a[gate] = vec_load (b + gate * SEQ_TILE);
-    strip_product (a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, SEQ_TILE, x,
-        self->base.n_in);
     strip_product (
-        a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, SEQ_TILE, h, hh->cols);
+        a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
+    strip_product (a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
     cell (a, vec_load (c + u), out);
     vec_store (c + u, out[C]);
     vec_store (m + u, out[M]);
@@ -177,9 +180,9 @@ run_lane (const Lstm *self, const SeqBlock *block, guint lane)
     real *m = self->proj_size ? m_row : out;
 
     if (block->tape_stride)
-      step (self, params, x, before, c, m, tape, TRUE);
+      step (self, t, params, x, before, c, m, tape, TRUE);
     else
-      step (self, params, x, before, c, m, NULL, FALSE);
+      step (self, t, params, x, before, c, m, NULL, FALSE);
     if (self->proj_size) {
       const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
 

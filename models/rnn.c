@@ -59,13 +59,36 @@ start (const SeqLayer *layer, const real *params, real *state)
         layer->n_out * sizeof (real));
 }
 
+/* n strips (a constant) of one frame of one lane, from strip `first` on. */
+SEQ_INLINE void
+strips (const Rnn *self, guint first, guint n, const real *params,
+    const real *x, const real *h, real *out)
+{
+  const SeqTensor *t = self->base.tensors;
+  const real *ih[ROW_STRIPS], *hh[ROW_STRIPS];
+  vec a[ROW_STRIPS];
+
+  for (guint s = 0; s < n; s++) {
+    ih[s] = params + strip_at (&t[WEIGHT_IH], first + s);
+    hh[s] = params + strip_at (&t[WEIGHT_HH], first + s);
+    a[s] = vec_load (params + strip_at (&t[BIAS], first + s));
+  }
+  row_products (a, n, ih, x, self->base.n_in);
+  row_products (a, n, hh, h, self->base.n_out);
+  for (guint s = 0; s < n; s++) {
+    if (self->nonlinearity == TANH)
+      a[s] = vec_tanh (a[s]);
+    else
+      a[s] = vec_select (a[s] < 0, vec_splat (0), a[s]);
+    vec_store (out + (first + s) * SEQ_VEC, a[s]);
+  }
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Rnn *self = (const Rnn *) layer;
-  const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
-  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  guint strips = SEQ_STRIPS (layer->n_out);
+  guint n = SEQ_STRIPS (layer->n_out);
 
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     const real *params = block->params + lane * block->params_stride;
@@ -76,25 +99,23 @@ run (const SeqLayer *layer, const SeqBlock *block)
       gsize row = (gsize) t * block->n_lanes + lane;
       const real *x = block->in + row * block->in_stride;
       real *out = block->out + row * block->out_stride;
+      gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
 
-      for (guint s = 0; s < strips; s++) {
-        vec a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
-
-        a = row_product (a, params + strip_at (ih, s), x, layer->n_in);
-        a = row_product (a, params + strip_at (hh, s), before, layer->n_out);
-        if (self->nonlinearity == TANH)
-          a = vec_tanh (a);
+      for (guint s = 0, some; s < n; s += some) {
+        some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
+        if (some > 1)
+          strips (self, backward ? n - s - some : s, ROW_STRIPS, params, x,
+              before, out);
         else
-          a = vec_select (a < 0, vec_splat (0), a);
-        vec_store (out + s * SEQ_VEC, a);
+          strips (self, backward ? n - s - 1 : s, 1, params, x, before, out);
       }
       if (block->tape_stride)
         memcpy (block->tape + row * block->tape_stride, out,
-            strips * SEQ_VEC * sizeof (real));
+            n * SEQ_VEC * sizeof (real));
       before = out;
     }
     if (before != h)
-      memcpy (h, before, strips * SEQ_VEC * sizeof (real));
+      memcpy (h, before, n * SEQ_VEC * sizeof (real));
   }
 }
 

@@ -14,54 +14,82 @@
 /* Strips that hold at least one of n rows. */
 #define SEQ_STRIPS(n) (((n) + SEQ_VEC - 1) / SEQ_VEC)
 
-/* First value of a strip: gate 0, row strip * SEQ_VEC, column 0. */
+/* First value of a strip of a tensor whose tiles are SEQ_TILE rows: gate 0, row
+ * strip * SEQ_VEC, column 0. */
 SEQ_INLINE gsize
 strip_at (const SeqTensor *t, guint strip)
 {
-  return seq_tensor_index (t, 0, strip * SEQ_VEC, 0);
+  return t->offset + strip * SEQ_VEC / SEQ_TILE * t->tile_stride
+         + strip * SEQ_VEC % SEQ_TILE;
 }
 
 /* acc[g] += sum over k < n of w[k][g] * x[k], for gates g < n_gates of the
  * `step` reals wide columns at w, in two partial sums: even columns, then odd
- * ones. n_gates must be a constant. */
+ * ones; an odd number's last column comes after both. n_gates must be a
+ * constant. */
 SEQ_INLINE void
-strip_product (vec *acc, guint n_gates, const real *w, gsize step,
-    gsize gate_step, const real *x, guint n)
+strip_product (
+    vec *acc, guint n_gates, const real *w, gsize step, const real *x, guint n)
 {
-  vec odd[4];
+  vec odd[4] = { { 0 } };
   guint k = 0;
 
-  if (n >= 2) {
-    for (guint g = 0; g < n_gates; g++)
-      odd[g] = (vec){ 0 };
-    for (; k + 2 <= n; k += 2, w += 2 * step)
-      for (guint g = 0; g < n_gates; g++) {
-        acc[g] += vec_load (w + g * gate_step) * x[k];
-        odd[g] += vec_load (w + step + g * gate_step) * x[k + 1];
-      }
-    for (guint g = 0; g < n_gates; g++)
-      acc[g] += odd[g];
-  }
+  for (; k + 2 <= n; k += 2, w += 2 * step)
+    for (guint g = 0; g < n_gates; g++) {
+      acc[g] += vec_load (w + g * SEQ_TILE) * x[k];
+      odd[g] += vec_load (w + step + g * SEQ_TILE) * x[k + 1];
+    }
+  for (guint g = 0; g < n_gates; g++)
+    acc[g] += odd[g];
   if (k < n)
     for (guint g = 0; g < n_gates; g++)
-      acc[g] += vec_load (w + g * gate_step) * x[k];
+      acc[g] += vec_load (w + g * SEQ_TILE) * x[k];
 }
 
-/* acc + sum over k < n of w[k] * x[k], for tensors of one gate: column k is
- * added to part k % 4, of which part 0 starts from acc, and the sum is
- * (0 + 1) + (2 + 3). */
+/* Whether frame t goes over the strips of a recurrent tensor backwards: there
+ * and back, where it overflows the smallest first cache (32 KiB), meets again
+ * first what was touched last. */
+SEQ_INLINE gboolean
+strips_backward (const SeqTensor *t, guint frame)
+{
+  return frame % 2
+         && SEQ_PAD (t->rows) * t->gates * t->cols * sizeof (real) > 32 << 10;
+}
+
+/* Strips of one gate that share one pass over x: as many as registers allow. */
+#define ROW_STRIPS (SEQ_VEC == 16 ? 4 : 2)
+
+/* acc[s] += sum over k < n of strip s of w * x[k], for n_strips (a constant)
+ * strips of one gate, whose first values are at w[s]. Column k is added to part
+ * k % 4, of which part 0 starts from acc, and the sum is (0 + 1) + (2 + 3). */
+SEQ_INLINE void
+row_products (
+    vec *acc, guint n_strips, const real *const *w, const real *x, guint n)
+{
+  vec part[4][ROW_STRIPS];
+  guint k = 0;
+
+  for (guint s = 0; s < n_strips; s++) {
+    part[0][s] = acc[s];
+    part[1][s] = part[2][s] = part[3][s] = (vec){ 0 };
+  }
+  for (; k + 4 <= n; k += 4)
+    for (guint j = 0; j < 4; j++)
+      for (guint s = 0; s < n_strips; s++)
+        part[j][s] += vec_load (w[s] + (k + j) * SEQ_TILE) * x[k + j];
+  for (guint j = 0; j < 3; j++)
+    for (guint s = 0; s < n_strips && k + j < n; s++)
+      part[j][s] += vec_load (w[s] + (k + j) * SEQ_TILE) * x[k + j];
+  for (guint s = 0; s < n_strips; s++)
+    acc[s] = (part[0][s] + part[1][s]) + (part[2][s] + part[3][s]);
+}
+
+/* The same for a single strip at w. */
 SEQ_INLINE vec
 row_product (vec acc, const real *w, const real *x, guint n)
 {
-  vec part[4] = { acc };
-  guint k = 0;
-
-  for (; k + 4 <= n; k += 4)
-    for (guint j = 0; j < 4; j++)
-      part[j] += vec_load (w + (k + j) * SEQ_TILE) * x[k + j];
-  for (guint j = 0; k + j < n; j++)
-    part[j] += vec_load (w + (k + j) * SEQ_TILE) * x[k + j];
-  return (part[0] + part[1]) + (part[2] + part[3]);
+  row_products (&acc, 1, &w, x, n);
+  return acc;
 }
 
 /* A tensor's transpose, for gradients by its input: [strip of columns][gate *

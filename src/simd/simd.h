@@ -215,13 +215,14 @@ vec_tanh_ratio (vec x, real scale, vec *below)
   x = vec_clamp (x, -bound, bound);
   u = x * x;
   u2 = u * u;
-  p = u2 * (1.331903e-08f * s * s * s * s)
-      + (u * (2.0583453e-05f * s * s * s) + 0.0034940331f * s * s);
-  p = u2 * p + (u * (0.13379717f * s) + 1);
+  p = u2 * (1.331903e-08f * scale * s * s * s * s)
+      + (u * (2.0583453e-05f * scale * s * s * s)
+          + 0.0034940331f * scale * s * s);
+  p = u2 * p + (u * (0.13379717f * scale * s) + scale);
   q = u2 * (7.762003e-07f * s * s * s * s)
       + (u * (0.00032830902f * s * s * s) + 0.025871068f * s * s);
   *below = u2 * q + (u * (0.46713033f * s) + 1);
-  return x * scale * p;
+  return x * p;
 }
 
 #endif
