@@ -2,6 +2,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * No state and no tape: the gradient wants the input alone.
+ *
+ * A read-out of few outputs would leave most of a strip idle. Its weights are
+ * copied out of their tile, once a block, and multiplied along the columns:
+ * four at a time, which are just the four parts of row_product().
  */
 #include "src/simd/product.h"
 
@@ -30,11 +34,69 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
   seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), params);
 }
 
+#define FEW_OUTPUTS 2
+#define MAX_COPY 1024 /* inputs */
+
+typedef real quad __attribute__ ((vector_size (4 * sizeof (real)), may_alias));
+
+SEQ_INLINE quad
+quad_loadu (const real *p)
+{
+  quad q;
+
+  memcpy (&q, p, sizeof q);
+  return q;
+}
+
+/* row_product() of one row of weights, in one quad. */
+SEQ_INLINE real
+dot (real bias, const real *w, const real *x, guint n)
+{
+  quad part = { bias };
+  guint k = 0;
+
+  for (; k + 4 <= n; k += 4)
+    part += quad_loadu (w + k) * quad_loadu (x + k);
+  if (k < n) {
+    real rest[4] = { 0 };
+
+    memcpy (rest, x + k, (n - k) * sizeof (real));
+    part += quad_loadu (w + k) * quad_loadu (rest);
+  }
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+static void
+run_few (const SeqLayer *layer, const SeqBlock *block)
+{
+  const SeqTensor *t = layer->tensors;
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes;
+  real w[MAX_COPY + 4];
+
+  for (guint o = 0; o < layer->n_out; o++) {
+    real bias = layer->n_tensors > BIAS
+                    ? block->params[seq_tensor_index (&t[BIAS], 0, o, 0)]
+                    : 0;
+
+    for (guint k = 0; k < layer->n_in; k++)
+      w[k] = block->params[seq_tensor_index (&t[WEIGHT], 0, o, k)];
+    memset (w + layer->n_in, 0, 4 * sizeof (real));
+    for (gsize row = 0; row < n_rows; row++)
+      block->out[row * block->out_stride + o] =
+          dot (bias, w, block->in + row * block->in_stride, layer->n_in);
+  }
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
 
+  if (layer->n_out <= FEW_OUTPUTS && layer->n_in <= MAX_COPY
+      && block->n_frames >= 4 && !block->params_stride) {
+    run_few (layer, block);
+    return;
+  }
   for (guint t = 0; t < block->n_frames; t++)
     for (guint lane = 0; lane < block->n_lanes; lane++) {
       gsize row = (gsize) t * block->n_lanes + lane;
