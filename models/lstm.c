@@ -202,8 +202,10 @@ run_lane (const Lstm *self, const SeqBlock *block, guint lane)
 /* Where a group's rows lie in a frame of its tape, reals. */
 typedef struct {
   guint rows; /* of h: units, padded */
-  gsize h, c, gates, tanh_c, next;
+  gsize h, c, gates, next;
 } Places;
+
+enum { TANH = O + 1, N_KEPT }; /* i, f, g, o, tanh (c): one row after another */
 
 SEQ_INLINE Places
 places_of (const Lstm *self, guint lanes)
@@ -211,7 +213,7 @@ places_of (const Lstm *self, guint lanes)
   guint rows = LANE_PAD (self->hidden_size);
   gsize h = self->base.n_in * lanes, n = rows * lanes;
 
-  return (Places){ rows, h, h + n, h + 2 * n, h + 6 * n, h + 7 * n };
+  return (Places){ rows, h, h + n, h + 2 * n, h + 7 * n };
 }
 
 /* One frame of a group; h and c go to the frame `next`. */
@@ -223,38 +225,34 @@ step_lanes (const Lstm *self, const real *params, guint vecs, real *frame,
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   const SeqTensor *bias = &self->base.tensors[BIAS];
   guint lanes = vecs * SEQ_VEC, units = lane_units (4, vecs);
+  guint n = units * vecs;
   Places at = places_of (self, lanes);
 
   for (guint u = 0; u < at.rows; u += units) {
     const real *b = params + seq_tensor_index (bias, 0, u, 0);
     vec a[LANE_SUMS];
 
-    LANE_UNROLL for (guint i = 0; i < 4 * units * vecs; i++) a[i] =
-        vec_splat (b[i / vecs / units * SEQ_TILE + i / vecs % units]);
+    LANE_FOR (i, 4 * n)
+      a[i] = vec_splat (b[i / n * SEQ_TILE + i / vecs % units]);
     lanes_product (a, 4, units, vecs, params + seq_tensor_index (ih, 0, u, 0),
         4 * SEQ_TILE, frame, self->base.n_in);
     lanes_product (a, 4, units, vecs, params + seq_tensor_index (hh, 0, u, 0),
         4 * SEQ_TILE, frame + at.h, hh->cols);
-    LANE_UNROLL for (guint k = 0; k < units * vecs; k++)
-    {
+    LANE_FOR (k, n) {
       gsize row = u * lanes + k * SEQ_VEC;
-      vec i = vec_sigmoid (a[I * units * vecs + k]);
-      vec f = vec_sigmoid (a[F * units * vecs + k]);
-      vec g = vec_tanh (a[G * units * vecs + k]);
-      vec o = vec_sigmoid (a[O * units * vecs + k]);
-      vec cell = f * vec_load (frame + at.c + row) + i * g;
-      vec tanh_c = vec_tanh (cell);
+      vec gates[4] = { a[I * n + k], a[F * n + k], a[G * n + k], a[O * n + k] };
+      vec out[N_OUT];
 
-      vec_store (next + at.c + row, cell);
-      vec_store (next + at.h + row, o * tanh_c);
+      cell (gates, vec_load (frame + at.c + row), out);
+      vec_store (next + at.c + row, out[C]);
+      vec_store (next + at.h + row, out[M]);
       if (keep) {
-        real *gates = frame + at.gates + row;
+        real *to = frame + at.gates + (u + k / vecs) * N_KEPT * lanes
+                   + k % vecs * SEQ_VEC;
 
-        vec_store (gates + I * at.rows * lanes, i);
-        vec_store (gates + F * at.rows * lanes, f);
-        vec_store (gates + G * at.rows * lanes, g);
-        vec_store (gates + O * at.rows * lanes, o);
-        vec_store (frame + at.tanh_c + row, tanh_c);
+        LANE_FOR (g, 4)
+          vec_store (to + g * lanes, out[g]);
+        vec_store (to + TANH * lanes, out[TANH_C]);
       }
     }
   }
@@ -449,25 +447,30 @@ grad_lane (
  * [gate * rows + row], LANE_STEP apart. */
 SEQ_INLINE void
 step_back (const Lstm *self, const real *params, guint vecs, const real *frame,
-    const real *d_out, real *dh, real *dc, real *d)
+    const real *before, const real *d_out, real *dh, real *dc, real *d)
 {
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   guint lanes = vecs * SEQ_VEC;
   Places at = places_of (self, lanes);
-  gsize n = at.rows * lanes;
 
   for (guint u = 0; u < at.rows; u++)
-    LANE_UNROLL for (guint v = 0; v < vecs; v++)
-    {
+    LANE_FOR (v, vecs) {
       gsize row = u * lanes + v * SEQ_VEC;
-      const real *gates = frame + at.gates + row;
+      gsize kept = at.gates + u * N_KEPT * lanes + v * SEQ_VEC;
       real *to = d + u * LANE_STEP + v * SEQ_VEC;
-      vec i = vec_load (gates + I * n), f = vec_load (gates + F * n);
-      vec g = vec_load (gates + G * n), o = vec_load (gates + O * n);
-      vec tanh_c = vec_load (frame + at.tanh_c + row);
+      vec i = vec_load (frame + kept + I * lanes);
+      vec f = vec_load (frame + kept + F * lanes);
+      vec g = vec_load (frame + kept + G * lanes);
+      vec o = vec_load (frame + kept + O * lanes);
+      vec tanh_c = vec_load (frame + kept + TANH * lanes);
       vec dy = vec_load (dh + row) + vec_load (d_out + row);
       vec dcell = vec_load (dc + row) + dy * o * (1 - tanh_c * tanh_c);
 
+      /* the tape is larger than the caches and is read backwards */
+      LANE_FOR (k, N_KEPT)
+        __builtin_prefetch (before + kept + k * lanes);
+      __builtin_prefetch (before + at.c + row);
+      __builtin_prefetch (before + at.h + row);
       vec_store (to + I * at.rows * LANE_STEP, dcell * g * i * (1 - i));
       vec_store (to + F * at.rows * LANE_STEP,
           dcell * vec_load (frame + at.c + row) * f * (1 - f));
@@ -503,11 +506,14 @@ grad_group (const Lstm *self, const SeqBlock *block, const SeqGrad *g,
     for (guint k = n; k-- > 0;) {
       gsize row = (gsize) (end - n + k) * block->n_lanes + lane;
       const real *frame = block->tape + row * block->tape_stride;
+      const real *before =
+          frame
+          - (row >= block->n_lanes ? block->n_lanes : 0) * block->tape_stride;
 
       lanes_in (d_out, lanes, g->d_out + row * block->out_stride,
           block->out_stride, n_out, at.rows, lanes);
-      step_back (
-          self, block->params, vecs, frame, d_out, dh, dc, d + k * lanes);
+      step_back (self, block->params, vecs, frame, before, d_out, dh, dc,
+          d + k * lanes);
       if (g->d_in) {
         lanes_back (&layer->tensors[WEIGHT_IH], block->params, 0, 4,
             d + k * lanes, at.rows, vecs, d_in, FALSE);

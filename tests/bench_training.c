@@ -21,7 +21,7 @@
 #define FRAMES 110000
 #define BATCH 48
 #define UPDATE 1000
-#define ROUNDS 5
+#define ROUNDS 10
 
 /* Microseconds of this thread, so that others' work on the core is not seen. */
 static double

@@ -28,7 +28,8 @@
 #define LANE_SUMS 12
 #endif
 
-#define LANE_UNROLL _Pragma ("GCC unroll 32")
+/* A loop over a constant number of registers. */
+#define LANE_FOR(i, n) _Pragma ("GCC unroll 32") for (guint i = 0; i < (n); i++)
 
 /* Vectors of the group that begins with a lane; 0: run that lane alone. With a
  * tape there is no room for a vector that is not full. */
@@ -73,13 +74,13 @@ lane_units (guint gates, guint vecs)
   __builtin_shufflevector (a, b, LANE_EACH (F, s))
 
 #define LANE_SWAP(tile, s)                                                     \
-  LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (!(i & (s)))              \
-  {                                                                            \
-    vec low = LANE_SHUFFLE (LANE_LOW, tile[i], tile[i + (s)], s);              \
+  LANE_FOR (i, SEQ_VEC)                                                        \
+    if (!(i & (s))) {                                                          \
+      vec low = LANE_SHUFFLE (LANE_LOW, tile[i], tile[i + (s)], s);            \
                                                                                \
-    tile[i + (s)] = LANE_SHUFFLE (LANE_HIGH, tile[i], tile[i + (s)], s);       \
-    tile[i] = low;                                                             \
-  }
+      tile[i + (s)] = LANE_SHUFFLE (LANE_HIGH, tile[i], tile[i + (s)], s);     \
+      tile[i] = low;                                                           \
+    }
 
 /* Transposes SEQ_VEC vectors. */
 SEQ_INLINE void
@@ -96,9 +97,10 @@ tile_transpose (vec *tile)
 }
 
 #define LANE_FOLD(v, s)                                                        \
-  LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i += 2 * (s)) v[i] =              \
-      LANE_SHUFFLE (LANE_LOW, v[i], v[i + (s)], s)                             \
-      + LANE_SHUFFLE (LANE_HIGH, v[i], v[i + (s)], s);
+  LANE_FOR (i, SEQ_VEC / (2 * (s)))                                            \
+    v[2 * (s) *i] =                                                            \
+        LANE_SHUFFLE (LANE_LOW, v[2 * (s) *i], v[(2 * i + 1) * (s)], s)        \
+        + LANE_SHUFFLE (LANE_HIGH, v[2 * (s) *i], v[(2 * i + 1) * (s)], s);
 
 /* Element i of the result is the sum of v[i]; v is used up. */
 SEQ_INLINE vec
@@ -129,10 +131,12 @@ lanes_in (real *to, guint lanes, const real *from, gsize stride, guint n,
       guint last = MIN (n - k, SEQ_VEC);
       vec tile[SEQ_VEC];
 
-      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) tile[i] =
-          l + i < n_used ? vec_loadu (from + (l + i) * stride + k) : (vec){ 0 };
+      LANE_FOR (i, SEQ_VEC)
+        tile[i] = l + i < n_used ? vec_loadu (from + (l + i) * stride + k)
+                                 : (vec){ 0 };
       tile_transpose (tile);
-      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (i < last)
+      LANE_FOR (i, SEQ_VEC)
+        if (i < last)
           vec_store (to + (k + i) * lanes + l, tile[i]);
     }
   for (; k < n; k++)
@@ -153,10 +157,12 @@ lanes_out (real *to, gsize stride, const real *from, guint lanes, guint n,
     for (guint k = 0; k < SEQ_PAD (n); k += SEQ_VEC) {
       vec tile[SEQ_VEC];
 
-      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) tile[i] =
-          k + i < n ? vec_load (from + (k + i) * lanes + l) : (vec){ 0 };
+      LANE_FOR (i, SEQ_VEC)
+        tile[i] =
+            k + i < n ? vec_load (from + (k + i) * lanes + l) : (vec){ 0 };
       tile_transpose (tile);
-      LANE_UNROLL for (guint i = 0; i < SEQ_VEC; i++) if (l + i < n_used)
+      LANE_FOR (i, SEQ_VEC)
+        if (l + i < n_used)
           vec_store (to + (l + i) * stride + k, tile[i]);
     }
 }
@@ -175,14 +181,13 @@ lanes_pass (vec *acc, guint gates, guint units, guint vecs, const real *w,
   for (guint k = 0; k < n; k += by, w += by * step, x += by * vecs * SEQ_VEC) {
     vec row[LANE_VECS];
 
-    LANE_UNROLL for (guint v = 0; v < vecs; v++) row[v] =
-        vec_load (x + v * SEQ_VEC);
-    LANE_UNROLL for (guint i = 0; i < gates * units; i++)
-    {
+    LANE_FOR (v, vecs)
+      row[v] = vec_load (x + v * SEQ_VEC);
+    LANE_FOR (i, gates * units) {
       real weight = w[i / units * SEQ_TILE + i % units];
 
-      LANE_UNROLL for (guint v = 0; v < vecs; v++) acc[i * vecs + v] +=
-          row[v] * weight;
+      LANE_FOR (v, vecs)
+        acc[i * vecs + v] += row[v] * weight;
     }
   }
 }
@@ -199,12 +204,12 @@ lanes_product (vec *acc, guint gates, guint units, guint vecs, const real *w,
   if (even) {
     vec odd[LANE_SUMS];
 
-    LANE_UNROLL for (guint i = 0; i < gates * units * vecs; i++) odd[i] =
-        (vec){ 0 };
+    LANE_FOR (i, gates * units * vecs)
+      odd[i] = (vec){ 0 };
     lanes_pass (
         odd, gates, units, vecs, w + step, step, x + lanes, even - 1, 2);
-    LANE_UNROLL for (guint i = 0; i < gates * units * vecs; i++) acc[i] +=
-        odd[i];
+    LANE_FOR (i, gates * units * vecs)
+      acc[i] += odd[i];
   }
   lanes_pass (acc, gates, units, vecs, w + even * step, step, x + even * lanes,
       n - even, 1);
@@ -219,14 +224,14 @@ lanes_row_product (
 
   lanes_pass (acc, 1, units, vecs, w, SEQ_TILE, x, n, 4);
   for (guint p = 0; p < 3; p++) {
-    LANE_UNROLL for (guint i = 0; i < units * vecs; i++) part[p][i] =
-        (vec){ 0 };
+    LANE_FOR (i, units * vecs)
+      part[p][i] = (vec){ 0 };
     if (n > p + 1)
       lanes_pass (part[p], 1, units, vecs, w + (p + 1) * SEQ_TILE, SEQ_TILE,
           x + (p + 1) * vecs * SEQ_VEC, n - p - 1, 4);
   }
-  LANE_UNROLL for (guint i = 0; i < units * vecs; i++) acc[i] =
-      (acc[i] + part[0][i]) + (part[1][i] + part[2][i]);
+  LANE_FOR (i, units * vecs)
+    acc[i] = (acc[i] + part[0][i]) + (part[1][i] + part[2][i]);
 }
 
 /* --- backwards --------------------------------------------------------------
@@ -249,8 +254,8 @@ lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
   vec acc[LANE_SUMS];
 
   out += c0 * lanes;
-  LANE_UNROLL for (guint i = 0; i < n_cols * vecs; i++) acc[i] =
-      add ? vec_load (out + i * SEQ_VEC) : (vec){ 0 };
+  LANE_FOR (i, n_cols * vecs)
+    acc[i] = add ? vec_load (out + i * SEQ_VEC) : (vec){ 0 };
   for (guint g = from; g < to; g++)
     for (guint r0 = 0; r0 < t->rows; r0 += SEQ_TILE) {
       const real *w = params + seq_tensor_index (t, g, r0, c0);
@@ -260,19 +265,18 @@ lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
       for (guint r = 0; r < n; r++, w++, x += LANE_STEP) {
         vec row[LANE_VECS];
 
-        LANE_UNROLL for (guint v = 0; v < vecs; v++) row[v] =
-            vec_load (x + v * SEQ_VEC);
-        LANE_UNROLL for (guint j = 0; j < n_cols; j++)
-        {
+        LANE_FOR (v, vecs)
+          row[v] = vec_load (x + v * SEQ_VEC);
+        LANE_FOR (j, n_cols) {
           real weight = w[j * step];
 
-          LANE_UNROLL for (guint v = 0; v < vecs; v++) acc[j * vecs + v] +=
-              row[v] * weight;
+          LANE_FOR (v, vecs)
+            acc[j * vecs + v] += row[v] * weight;
         }
       }
     }
-  LANE_UNROLL for (guint i = 0; i < n_cols * vecs; i++)
-      vec_store (out + i * SEQ_VEC, acc[i]);
+  LANE_FOR (i, n_cols * vecs)
+    vec_store (out + i * SEQ_VEC, acc[i]);
 }
 
 /* out[col][vec] (+)= the product of a tensor's transpose, gates in [from, to),
@@ -332,21 +336,19 @@ lanes_gradient (real *d_params, const LaneColumns *sets, guint n_sets,
       for (gsize i = 0; i < n; i += SEQ_VEC) {
         vec e[LANE_ROWS];
 
-        LANE_UNROLL for (guint r = 0; r < LANE_ROWS; r++) e[r] =
-            vec_load (d + r * LANE_STEP + i);
-        LANE_UNROLL for (guint j = 0; j < LANE_COLUMNS; j++)
-        {
+        LANE_FOR (r, LANE_ROWS)
+          e[r] = vec_load (d + r * LANE_STEP + i);
+        LANE_FOR (j, LANE_COLUMNS) {
           vec value = vec_load (x[j] + i);
 
-          LANE_UNROLL for (guint r = 0; r < LANE_ROWS; r++)
-              acc[j * LANE_ROWS + r] += e[r] * value;
+          LANE_FOR (r, LANE_ROWS)
+            acc[j * LANE_ROWS + r] += e[r] * value;
         }
       }
-      LANE_UNROLL for (guint i = 0; i < LANE_ROWS * LANE_COLUMNS; i += SEQ_VEC)
-      {
-        vec s = vec_sums (acc + i);
+      LANE_FOR (i, LANE_ROWS * LANE_COLUMNS / SEQ_VEC) {
+        vec s = vec_sums (acc + i * SEQ_VEC);
 
-        memcpy (sums + i, &s, sizeof s);
+        memcpy (sums + i * SEQ_VEC, &s, sizeof s);
       }
       for (guint j = 0; j < n_cols; j++)
         for (guint r = 0; r < LANE_ROWS; r++)
