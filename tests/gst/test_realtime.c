@@ -10,10 +10,13 @@
 #include "tests/gst/filter.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
+
+#include "src/io/load.h"
 
 static _Thread_local gboolean counting;
 static guint n_allocated, n_freed, n_waited;
@@ -204,6 +207,52 @@ GST_START_TEST (hand_over)
 }
 GST_END_TEST
 
+/* Nor does a model file that is swapped in: both models run while it fades, and
+ * the old one is freed elsewhere. With knobs that glide; learning or not. */
+GST_START_TEST (swap)
+{
+  static const char *const kinds[] = { "lstm", "gru" };
+  g_autofree char *folder = g_dir_make_tmp ("seqfilter-XXXXXX", NULL);
+  char *paths[2];
+  GstHarness *h;
+  g_autoptr (GstElement) element = NULL;
+  g_autoptr (GstStructure) stats = NULL;
+  guint64 swaps;
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SeqBuilder) builder = seq_builder_new (2);
+    g_autoptr (SeqModel) model = NULL;
+
+    seq_builder_add (builder, kinds[i], NULL, NULL);
+    seq_builder_add (builder, "dense", NULL, NULL);
+    seq_builder_set_n_signal (builder, 1);
+    seq_builder_set_horizon (builder, 1);
+    seq_builder_seed (builder, i);
+    model = seq_builder_finish (builder, NULL);
+    paths[i] = g_build_filename (folder, kinds[i], NULL);
+    fail_unless (seq_model_save (model, paths[i], "safetensors", NULL));
+  }
+  h = counted_new (__i__ ? "learn=on" : "learn=auto", &f32_mono);
+  element = filter_element (h);
+  for (guint i = 0; i < 6; i++) {
+    guint from = 100 + i * 1000;
+
+    g_object_set (element, "model-file", paths[i % 2], "param1", i / 6.0, NULL);
+    push (h, &f32_mono, from, 1000, 100, 0, 0);
+    assert_quiet (paths[i % 2]);
+  }
+  g_object_get (element, "stats", &stats, NULL);
+  gst_structure_get_uint64 (stats, "swaps", &swaps);
+  fail_unless_equals_uint64 (swaps, 6);
+  gst_harness_teardown (h);
+  for (guint i = 0; i < 2; i++) {
+    g_remove (paths[i]);
+    g_free (paths[i]);
+  }
+  g_rmdir (folder);
+}
+GST_END_TEST
+
 static Suite *
 realtime_suite (void)
 {
@@ -214,6 +263,7 @@ realtime_suite (void)
   tcase_add_test (tc, counts);
   tcase_add_loop_test (tc, streaming, 0, G_N_ELEMENTS (settings));
   tcase_add_test (tc, hand_over);
+  tcase_add_loop_test (tc, swap, 0, 2);
   return s;
 }
 
