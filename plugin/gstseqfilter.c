@@ -9,6 +9,7 @@
  * outside all of them.
  */
 
+/* clang-format off */
 /**
  * SECTION:element-seqfilter
  * @title: seqfilter
@@ -28,27 +29,59 @@
  * make a stream of that many times the channels, unpositioned if more than two,
  * in buffers of its own that the base class allocates.
  *
+ * ## Models from files
+ *
+ * #GstSeqFilter:model-file names a trained model in any format that is known;
+ * it is found by content. The file says what the model is, how far it looks
+ * ahead and at what rate it runs: the properties read so, those that were set
+ * must agree, and caps are fixed to the rate (see #GstSeqFilter:rate-mode), so
+ * that an audioresample upstream adapts. What a file can't say,
+ * #GstSeqFilter:model-options does. A model whose output is of the same frame
+ * is an effect, with a horizon of 0; its output is the prediction. A model that
+ * forecasts learns on if #GstSeqFilter:learn is set to on, gradient, readout or
+ * both; auto leaves it as it is.
+ *
+ * A model of one signal runs on each channel; one of n on each n of them, and
+ * with #GstSeqFilter:channel-mode joint on just these n. It may give another
+ * number of channels than it takes: those are unpositioned if more than two.
+ *
+ * Inputs past the signal are knobs, #GstSeqFilter:params, the same for all
+ * channels. A new value is reached in a straight line of 20 ms; at the start of
+ * a stream, or after a flush, knobs are where they are set. Under a controller,
+ * #GstSeqFilter:param1 to `param4` follow their curves frame by frame. With
+ * channel-mode=joint and as many channels as the model has inputs, the knobs
+ * come as channels.
+ *
+ * The file is opened at READY to PAUSED, or when the property is set after
+ * that, by the thread that sets it. While data flows the new model begins at a
+ * buffer's first frame, at its own start, and fades in over 10 ms in which both
+ * run; what is set in the meantime waits till the fade is over. Where caps must
+ * change they do first, and there is no fade. A file that can't be used leaves
+ * the old model running, and a warning says why. The same path set again is
+ * read again. Elements on one file share one copy of the model.
+ *
  * ## What is remembered, and how long
  *
  * What the model carries from frame to frame (hidden state, cell state, the
  * last samples) and what it has learnt are two things:
  *
- * | event | carried | learnt |
- * | --- | --- | --- |
- * | buffers, of any size; PAUSED; a segment | kept | kept |
- * | DISCONT on timestamps that are contiguous | kept | kept |
- * | no timestamps | counts as contiguous: kept | kept |
- * | timestamps off by more than 40 ms and 1.5 frames, either way: a hole, a
- * buffer dropped upstream or outside the segment, a loop | starts anew | kept |
- * | smaller gaps and overlaps (jitter) | kept | kept |
- * | playback in reverse: each buffer is a jump | starts anew | kept |
- * | flush, and so a flushing seek | starts anew | kept |
- * | new rate, format or layout | starts anew | kept |
- * | new number of channels | starts anew | starts anew, if the model's shape
- * changes | | a property that shapes the model | starts anew, if the shape
- * changes | the same | | #GstSeqFilter::reset, READY | starts anew | starts
- * anew | | EOS, and data after it | timestamps decide | kept; saved in
- * #GstSeqFilter:state-file |
+ * | event                                           | carried      | learnt  |
+ * | ----------------------------------------------- | ------------ | ------- |
+ * | buffers of any size, PAUSED, a segment          | kept         | kept    |
+ * | DISCONT on timestamps that are contiguous       | kept         | kept    |
+ * | no timestamps: they count as contiguous         | kept         | kept    |
+ * | gaps and overlaps up to 40 ms or 1.5 frames     | kept         | kept    |
+ * | larger ones: holes, dropped buffers, loops      | starts anew  | kept    |
+ * | playback in reverse: each buffer is a jump      | starts anew  | kept    |
+ * | flush, and so a flushing seek                   | starts anew  | kept    |
+ * | new rate, format or layout                      | starts anew  | kept    |
+ * | new channels, or a property, that change the    | starts anew  | starts  |
+ * | model's shape; another model                    |              | anew    |
+ * | #GstSeqFilter::reset, READY                     | starts anew  | starts  |
+ * |                                                 |              | anew    |
+ * | EOS, and data after it                          | by timestamp | kept    |
+ *
+ * At EOS what was learnt is saved in #GstSeqFilter:state-file.
  *
  * Properties set in one g_object_set() are taken up together, at a buffer
  * boundary; the streaming thread does not wait for the new model.
@@ -76,15 +109,16 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 filesrc location=speech.wav ! wavparse ! seqfilter model=lstm
- * emit=residual ! wavenc ! filesink location=residual.wav
+ * gst-launch-1.0 filesrc location=speech.wav ! wavparse ! seqfilter model=lstm emit=residual ! wavenc ! filesink location=residual.wav
  * ]| What an LSTM that learns as it goes can't foresee in speech.
  * |[
- * gst-launch-1.0 -m filesrc location=imu.f32 !
- * "audio/x-raw,format=F32LE,rate=100,channels=6,channel-mask=(bitmask)0,layout=interleaved"
- * ! seqfilter model=ar order=8 emit=input post-messages=true ! fakesink
+ * gst-launch-1.0 filesrc location=guitar.wav ! wavparse ! audioconvert ! audioresample ! seqfilter model-file=amp.json ! audioconvert ! autoaudiosink
+ * ]| An amplifier that was captured with GuitarML, AIDA-X or NAM.
+ * |[
+ * gst-launch-1.0 -m filesrc location=imu.f32 ! "audio/x-raw,format=F32LE,rate=100,channels=6,channel-mask=(bitmask)0,layout=interleaved" ! seqfilter model=ar order=8 emit=input post-messages=true ! fakesink
  * ]| Six sensor axes at 100 Hz, watched; a message every interval.
  */
+/* clang-format on */
 
 #include "plugin/gstseqfilter.h"
 
