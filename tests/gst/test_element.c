@@ -553,10 +553,11 @@ GST_START_TEST (preset_of_ones_own)
   g_autoptr (GstElement) element =
       gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
   g_auto (GStrv) names = gst_preset_get_property_names (GST_PRESET (element));
-  g_autofree char *dir = g_dir_make_tmp ("seqfilter-XXXXXX", NULL), *at = NULL;
+  g_autofree char *at = g_build_filename (g_get_user_data_dir (),
+      "gstreamer-1.0", "presets", "GstSeqFilter.prs", NULL);
   guint order;
 
-  g_setenv ("XDG_DATA_HOME", dir, TRUE);
+  fail_if (g_file_test (at, G_FILE_TEST_EXISTS), "%s is in the way", at);
   fail_unless (g_strv_contains ((const char **) names, "order"));
   fail_if (g_strv_contains ((const char **) names, "state"));
   fail_if (g_strv_contains ((const char **) names, "state-file"));
@@ -568,11 +569,7 @@ GST_START_TEST (preset_of_ones_own)
   fail_unless (gst_preset_load_preset (GST_PRESET (element), "mine"));
   g_object_get (element, "order", &order, NULL);
   fail_unless_equals_int (order, 77);
-  at = g_build_filename (
-      dir, "gstreamer-1.0", "presets", "GstSeqFilter.prs", NULL);
-  for (; strlen (at) > strlen (dir); *strrchr (at, '/') = 0)
-    fail_unless_equals_int (g_remove (at), 0);
-  fail_unless_equals_int (g_rmdir (dir), 0);
+  fail_unless_equals_int (g_remove (at), 0);
 }
 GST_END_TEST
 
