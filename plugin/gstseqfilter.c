@@ -758,6 +758,10 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
 
   if (self->model)
     model = seq_model_ref (self->model);
+  else if (!file && shape.horizon == 0)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "horizon is 0, which is for a model file that is an effect: it must "
+        "be 1 or more where the model learns from the stream");
   else if (!file)
     model = model_new (&shape, n_channels, error);
   else if (check_said (self, file, error))
@@ -2518,17 +2522,20 @@ install_properties (GObjectClass *klass)
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
   const Settings *settings = &default_settings;
   const Shape *shape = &default_shape;
+  /* g_strjoinv() does not change them */
+  g_autofree char *formats = g_strjoinv (", ", (char **) seq_model_formats ());
+  g_autofree char *about_files = g_strdup_printf (
+      "Trained model to run: %s; found by content. It says what the model is: "
+      "properties that say so too must agree. Set again it is read again; "
+      "while data flows the new model fades in within 10 ms, and one that does "
+      "not load leaves the old one running",
+      formats);
 
   props[PROP_MODEL] = g_param_spec_enum ("model", "Model",
       "The model that predicts. What it had learnt goes when another comes",
       enum_type ("GstSeqFilterModel", models), (gint) shape->model, flags);
   props[PROP_MODEL_FILE] = g_param_spec_string ("model-file", "Model file",
-      "Trained model to run: safetensors, RTNeural, AIDA-X, GuitarML, NAM, "
-      "found "
-      "by content. It says what the model is: properties that say so too must "
-      "agree. Set again it is read again; while data flows the new model fades "
-      "in within 10 ms, and one that does not load leaves the old one running",
-      NULL, flags);
+      about_files, NULL, flags & ~G_PARAM_STATIC_BLURB);
   props[PROP_MODEL_OPTIONS] = g_param_spec_boxed ("model-options",
       "Model options",
       "What the model file can't say, as fields: nonlinearity (tanh, relu), "

@@ -489,7 +489,10 @@ GST_START_TEST (properties_round_trip)
     { "forgetting", "0.5" }, { "seed", "18446744073709551615" },
     { "residual-connection", "off" }, { "channel-mode", "joint" },
     { "emit", "input+score" }, { "post-messages", "true" },
-    { "interval", "12345" }, { "mix", "0.5" }, { "state-file", "x" } };
+    { "interval", "12345" }, { "mix", "0.5" }, { "state-file", "x" },
+    { "model-file", "y" }, { "model-options", "options, residual=(int)1;" },
+    { "rate-mode", "ignore" }, { "params", "< 0.5, 0.25 >" },
+    { "param4", "0.125" }, { "learn", "on" } };
   g_autoptr (GstElement) element =
       gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
 
@@ -505,6 +508,29 @@ GST_START_TEST (properties_round_trip)
         gst_value_deserialize_with_pspec (&wanted, values[i][1], spec));
     g_object_get_property (G_OBJECT (element), values[i][0], &got);
     fail_unless_equals_int (gst_value_compare (&wanted, &got), GST_VALUE_EQUAL);
+  }
+}
+GST_END_TEST
+
+/* naive, ar and markov have one way to learn, whichever is asked for. */
+GST_START_TEST (one_way_to_learn)
+{
+  static const char *const ways[] = { "on", "gradient", "readout", "both" };
+  const Setting *setting = &settings[__i__];
+  g_autoptr (SeqStream) reference = reference_new (setting, &f32_mono);
+  g_autoptr (GBytes) expected =
+      reference_run (reference, &f32_mono, PREDICTION, 0, 1000, 0);
+
+  for (guint i = 0; i < G_N_ELEMENTS (ways); i++) {
+    g_autofree char *properties =
+        g_strdup_printf ("%s learn=%s", setting->properties, ways[i]);
+    GstHarness *h = filter_new (properties, &f32_mono);
+    g_autoptr (GBytes) got = NULL;
+
+    push (h, &f32_mono, 0, 1000, 100, 0, 0);
+    got = pull (h);
+    assert_same_bits (got, expected, properties);
+    gst_harness_teardown (h);
   }
 }
 GST_END_TEST
@@ -607,6 +633,10 @@ GST_START_TEST (settings_that_make_no_sense)
         GST_LIBRARY_ERROR_SETTINGS, "lags" },
     { "model=naive history=3", gst_library_error_quark,
         GST_LIBRARY_ERROR_SETTINGS, "history" },
+    { "horizon=0", gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS,
+        "horizon is 0" },
+    { "model=lstm forgetting=0.1", gst_library_error_quark,
+        GST_LIBRARY_ERROR_SETTINGS, "forgetting" },
     { "state-file=/", gst_resource_error_quark, GST_RESOURCE_ERROR_OPEN_READ,
         "state-file /" },
   };
@@ -701,6 +731,7 @@ element_suite (void)
   tcase_add_loop_test (tc, denormals, 0, n);
   tcase_add_test (tc, properties_read_like_a_manual);
   tcase_add_test (tc, properties_round_trip);
+  tcase_add_loop_test (tc, one_way_to_learn, 0, 3);
   tcase_add_test (tc, aliases);
   tcase_add_test (tc, presets);
   tcase_add_test (tc, preset_of_ones_own);

@@ -204,6 +204,34 @@ GST_START_TEST (loop_back)
 }
 GST_END_TEST
 
+/* In reverse, each buffer is a jump: its own frames go forward, from the start.
+ */
+GST_START_TEST (reverse)
+{
+  const Setting *setting = &settings[__i__];
+  GstHarness *h = filter_new (setting->properties, &f32_mono);
+  g_autoptr (SeqStream) reference = reference_new (setting, &f32_mono);
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.rate = -1;
+  segment.stop = GST_SECOND;
+  fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  for (guint i = 0; i < 4; i++) {
+    guint from = 24000 - i * 4800;
+    g_autoptr (GBytes) expected = NULL, got = NULL;
+
+    if (i > 0)
+      seq_stream_rewind (reference);
+    expected = reference_run (reference, &f32_mono, PREDICTION, from, 4800, 0);
+    push (h, &f32_mono, from, 4800, 4800, 0, GST_BUFFER_FLAG_DISCONT);
+    got = pull (h);
+    assert_same_bits (got, expected, setting->model);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* At sensor rates a frame more or less is no hole: 1.5 frames are allowed. */
 GST_START_TEST (slow_rates)
 {
@@ -493,6 +521,7 @@ events_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_loop_test (tc, events, 0, n);
   tcase_add_loop_test (tc, loop_back, 0, n);
+  tcase_add_loop_test (tc, reverse, 0, n);
   tcase_add_test (tc, slow_rates);
   tcase_add_test (tc, no_timestamps);
   tcase_add_test (tc, nothing_stale);
