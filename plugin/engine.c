@@ -47,6 +47,7 @@ gst_seq_slot_empty (GstSeqSlot *slot)
   g_clear_pointer (&slot->offered, gst_seq_engine_free);
   gst_seq_slot_sweep (slot);
   g_atomic_int_set (&slot->restart, FALSE);
+  slot->n_fades = 0;
 }
 
 void

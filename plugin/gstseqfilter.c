@@ -618,9 +618,12 @@ describe (const SeqModel *model, Shape *shape)
       }
   if (!first)
     return holds; /* dense layers, convolutions */
-  shape->layers = 0;
+  shape->layers = is_net (shape->model) ? 0 : 1;
   for (guint l = 0; l < chain->n_layers; l++)
-    shape->layers += chain->layers[l]->klass == first->klass;
+    for (guint i = 0; models[i].value_name; i++)
+      shape->layers +=
+          is_net ((guint) models[i].value)
+          && g_str_equal (models[i].value_nick, chain->layers[l]->klass->name);
   shape->residual = chain->residual ? SWITCH_ON : SWITCH_OFF;
   if (is_net (shape->model))
     holds |= BIT (PROP_LAYERS) | BIT (PROP_RESIDUAL_CONNECTION);
@@ -976,9 +979,10 @@ rebuild (GstSeqFilter *self, guint stale)
     GST_OBJECT_LOCK (self);
     outrun = serial != self->file_serial; /* who set it since will do this */
     GST_OBJECT_UNLOCK (self);
-    if (outrun || !self->started)
+    if (outrun || !self->started) {
       gst_seq_model_file_close (file);
-    else if (error || !use_file (self, file, &error))
+      g_clear_error (&error);
+    } else if (error || !use_file (self, file, &error))
       self->n_failures++;
   } else {
     if (stale & STALE_MODEL) {

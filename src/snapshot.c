@@ -142,6 +142,17 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   return g_steal_pointer (&model);
 }
 
+/* Channels a lane, as seq_stream_new() will have them. */
+static guint
+lanes_share (
+    const SeqModel *model, guint n_channels, const SeqStreamConfig *config)
+{
+  return config->channel_mode == SEQ_CHANNELS_JOINT
+                 && n_channels == model->chain->n_in
+             ? n_channels
+             : model->n_signal;
+}
+
 SeqStream *
 seq_snapshot_load (GBytes *bytes, GError **error)
 {
@@ -188,7 +199,8 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   model = load_model (file, facts, error);
   /* the state of each lane is in the file, or it can't be meant */
   if (model
-      && n_channels / model->n_signal * model->chain->n_state * sizeof (real)
+      && n_channels / lanes_share (model, n_channels, &config)
+                 * model->chain->n_state * sizeof (real)
              > g_bytes_get_size (bytes)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "snapshot: %u channels take more than the file's bytes", n_channels);

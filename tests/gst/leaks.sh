@@ -30,4 +30,10 @@ check audiotestsrc num-buffers=5 ! audio/x-raw,layout=non-interleaved,channels=2
 check filesrc location="$0" blocksize=7 \
   ! audio/x-raw,format=S16LE,rate=10,channels=2,layout=interleaved \
   ! seqfilter model=ar emit=input ! fakesink
+models=$(dirname "$0")/../../docs/examples
+check audiotestsrc num-buffers=5 ! audioresample \
+  ! seqfilter model-file="$models/soft.json" params='<0.5>' ! fakesink
+check audiotestsrc num-buffers=5 ! audio/x-raw,channels=2 \
+  ! seqfilter model-file="$models/forecast.safetensors" horizon=1 learn=on \
+  model-options=options,nonlinearity=relu emit=input+prediction ! fakesink
 exit $status
