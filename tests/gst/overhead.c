@@ -35,23 +35,29 @@ run_elements (guint n_elements, guint n_buffers)
   g_string_free (launch, TRUE);
 }
 
+/* The same frames through the same row: each stream hears the one before. */
 static void
 run_core (guint n_elements, guint n_buffers)
 {
-  for (guint k = 0; k < n_elements; k++) {
-    SeqStream *stream = reference_new (&setting, &f32_mono);
-    float x = 0;
-    gpointer channel = &x;
-    SeqSignal signal = { SEQ_FORMAT_F32, &channel, 1 };
-    const SeqSignal *outputs[SEQ_N_OUTPUTS] = { [SEQ_OUTPUT_PREDICTION] =
-                                                    &signal };
+  g_autofree SeqStream **streams = g_new (SeqStream *, n_elements);
+  GstMapInfo map;
+  SeqSignal signal = { SEQ_FORMAT_F32, (gpointer *) &map.data, 1 };
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { [SEQ_OUTPUT_PREDICTION] =
+                                                  &signal };
 
-    for (guint i = 0; i < n_buffers; i++) {
-      x = (float) (i % 7) / 8;
-      seq_stream_process (stream, &signal, outputs, 1, 1, 1, 0);
-    }
-    seq_stream_free (stream);
+  for (guint k = 0; k < n_elements; k++)
+    streams[k] = reference_new (&setting, &f32_mono);
+  for (guint i = 0; i < n_buffers; i++) {
+    GstBuffer *buffer = buffer_new (&f32_mono, i, 1);
+
+    gst_buffer_map (buffer, &map, GST_MAP_READWRITE);
+    for (guint k = 0; k < n_elements; k++)
+      seq_stream_process (streams[k], &signal, outputs, 1, 1, 1, 0);
+    gst_buffer_unmap (buffer, &map);
+    gst_buffer_unref (buffer);
   }
+  for (guint k = 0; k < n_elements; k++)
+    seq_stream_free (streams[k]);
 }
 
 int
