@@ -42,5 +42,6 @@ quietly gst-launch-1.0 -q filesrc location=demo/lstm.wav ! wavparse \
 
 step "table and picture"
 build/tools/demo-report demo
+sed -n 's/^model name[^:]*: /times: one core of /p' /proc/cpuinfo | head -n 1
 rm -f demo/*.trace
 step "left in demo/: prediction.png, residual.wav, and a WAV a model"
