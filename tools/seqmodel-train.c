@@ -736,11 +736,13 @@ descend (Session *s, GError **error)
       s->config.threads, s->config.threads == 1 ? "" : "s");
   train (s, trainer);
   o.end = ends[r->end];
-  if (r->best_epoch == 0
-      && (r->end == SEQ_TRAINER_GOES_ON || r->end == SEQ_TRAINER_BROKEN)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-        "%s before anything was learnt: nothing is saved%s", o.end,
-        r->end == SEQ_TRAINER_BROKEN ? "; lower --learning-rate" : "");
+  if (r->end == SEQ_TRAINER_GOES_ON
+          ? r->epoch == 0
+          : r->end == SEQ_TRAINER_BROKEN && r->best_epoch == 0) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE, "%s; nothing is saved",
+        r->end == SEQ_TRAINER_BROKEN
+            ? "no update of the first epoch was finite: lower --learning-rate"
+            : "interrupted before the first epoch was over");
     return FALSE;
   }
   seq_model_unref (s->model);
