@@ -7,7 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* "residual=1", "nonlinearity=relu", ...; NULL: none. Returns a{sv}, full. */
+/* "residual=1", "nonlinearity=relu", ...; NULL: none. Returns a{sv}, full, or
+ * NULL with a G_OPTION_ERROR. */
 GVariant *hints_parse (char **texts, GError **error);
 
 G_END_DECLS

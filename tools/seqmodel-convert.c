@@ -5,6 +5,23 @@
 #include "tools/hints.h"
 #include "tools/seqmodel.h"
 
+static const struct {
+  const char *name, *suffix;
+} formats[] = {
+  { "safetensors", ".safetensors" },
+  { "rtneural", ".json" },
+  { "onnx", ".onnx" },
+};
+
+static gboolean
+is_known (const char *format)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (g_str_equal (format, formats[i].name))
+      return TRUE;
+  return FALSE;
+}
+
 int
 seqmodel_convert (int argc, char **argv)
 {
@@ -31,15 +48,16 @@ seqmodel_convert (int argc, char **argv)
     return seqmodel_usage_error ("convert", "%s", error->message);
   if (argc != 3)
     return seqmodel_usage_error ("convert", "IN and OUT are needed");
-  if (!format && g_str_has_suffix (argv[2], ".safetensors"))
-    format = g_strdup ("safetensors");
-  else if (!format && g_str_has_suffix (argv[2], ".json"))
-    format = g_strdup ("rtneural");
-  else if (!format && g_str_has_suffix (argv[2], ".onnx"))
-    format = g_strdup ("onnx");
+  for (guint i = 0; !format && i < G_N_ELEMENTS (formats); i++)
+    if (g_str_has_suffix (argv[2], formats[i].suffix))
+      format = g_strdup (formats[i].name);
   if (!format)
     return seqmodel_usage_error (
         "convert", "%s ends in none of .safetensors, .json and .onnx", argv[2]);
+  if (!is_known (format))
+    return seqmodel_usage_error ("convert",
+        "--format %s where safetensors, rtneural or onnx can be written",
+        format);
   given = hints_parse (hints, &error);
   if (!given)
     return seqmodel_usage_error ("convert", "%s", error->message);

@@ -78,8 +78,11 @@ write_out (const char *path, const float *y, gsize n_frames, guint channels,
   GstFlowReturn flow;
 
   if (g_str_has_suffix (path, ".f32")) {
-    g_autoptr (GBytes) bytes = g_bytes_new_static (y, size);
+    g_autofree guint32 *words = g_memdup2 (y, size);
+    g_autoptr (GBytes) bytes = g_bytes_new_static (words, size);
 
+    for (gsize i = 0; i < size / 4; i++)
+      words[i] = GUINT32_TO_LE (words[i]);
     return seq_save_bytes (path, bytes, error);
   }
   pipeline = gst_parse_launch (
@@ -159,6 +162,10 @@ seqmodel_run (int argc, char **argv)
     return seqmodel_usage_error ("run", "%s", error->message);
   if (argc != 4)
     return seqmodel_usage_error ("run", "MODEL, IN and OUT are needed");
+  if (!g_str_has_suffix (argv[3], ".f32")
+      && !g_str_has_suffix (argv[3], ".wav"))
+    return seqmodel_usage_error (
+        "run", "%s ends in neither .wav nor .f32", argv[3]);
   raw = g_str_has_suffix (argv[2], ".f32");
   if (channels < 0 || channels > 4096 || rate < 0 || rate > 1e7
       || (raw && channels == 0))
@@ -183,7 +190,9 @@ seqmodel_run (int argc, char **argv)
       || (params
           && !set_params (
               stream, params, model->chain->n_in - model->n_signal, &error)))
-    return seqmodel_refused ("run", error);
+    return error->domain == G_OPTION_ERROR
+               ? seqmodel_usage_error ("run", "%s", error->message)
+               : seqmodel_refused ("run", error);
   y = run (stream, recording->samples, recording->n_frames);
   if (!write_out (argv[3], y, recording->n_frames,
           seq_stream_n_outputs (stream), recording->rate, &error))

@@ -5,6 +5,7 @@
 
 #include <gst/gst.h>
 #include <locale.h>
+#include <stdio.h>
 
 static const struct {
   const char *name, *what;
@@ -37,6 +38,15 @@ seqmodel_refused (const char *command, const GError *error)
   return SEQMODEL_REFUSED;
 }
 
+static void
+print_usage (FILE *to)
+{
+  fprintf (to, "Usage: seqmodel COMMAND ...\n\n");
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    fprintf (to, "  %-8s %s\n", commands[i].name, commands[i].what);
+  fprintf (to, "\nseqmodel COMMAND --help tells more.\n");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -46,12 +56,12 @@ main (int argc, char **argv)
     if (g_str_equal (argv[1], commands[i].name))
       return commands[i].main (argc - 1, argv + 1);
 
-  if (argc > 1 && !g_str_equal (argv[1], "--help"))
+  if (argc > 1 && g_str_equal (argv[1], "--help")) {
+    print_usage (stdout);
+    return SEQMODEL_DONE;
+  }
+  if (argc > 1)
     g_printerr ("seqmodel: there is no command '%s'\n", argv[1]);
-  g_printerr ("Usage: seqmodel COMMAND ...\n\n");
-  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    g_printerr ("  %-8s %s\n", commands[i].name, commands[i].what);
-  g_printerr ("\nseqmodel COMMAND --help tells more.\n");
-  return argc > 1 && g_str_equal (argv[1], "--help") ? SEQMODEL_DONE
-                                                     : SEQMODEL_USAGE;
+  print_usage (stderr);
+  return SEQMODEL_USAGE;
 }
