@@ -1,0 +1,64 @@
+/* bench_load.c: how long model files take to load, by format, at 2 MB each.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The same LSTM (with as many units as fill the size) written in each format
+ * and loaded again from disk; the best of ten.
+ */
+#include "src/io/load.h"
+
+#include <glib/gstdio.h>
+
+#define SIZE 2e6 /* bytes */
+
+static SeqModel *
+make_model (guint hidden_size)
+{
+  return seq_model_new_untrained ("lstm",
+      g_variant_new_parsed ("{'hidden_size': <%u>}", hidden_size), 1, 1, FALSE,
+      FALSE, 1, NULL);
+}
+
+/* Writes a model of about SIZE bytes; returns its size. */
+static gsize
+write_model (const char *path, const char *format)
+{
+  guint hidden_size = 8;
+  GStatBuf about = { 0 };
+
+  while (about.st_size < SIZE) {
+    g_autoptr (SeqModel) model = make_model (hidden_size);
+
+    if (!seq_model_save (model, path, format, NULL)
+        || g_stat (path, &about) != 0)
+      g_error ("%s can't be written", path);
+    hidden_size += MAX (1, hidden_size / 8);
+  }
+  return (gsize) about.st_size;
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const formats[] = { "safetensors", "rtneural", "onnx" };
+  g_autofree char *folder = g_dir_make_tmp ("seq-XXXXXX", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    g_autofree char *path = g_build_filename (folder, formats[i], NULL);
+    gsize size = write_model (path, formats[i]);
+    gint64 best = G_MAXINT64;
+
+    for (guint k = 0; k < 10; k++) {
+      gint64 start = g_get_monotonic_time ();
+      SeqModel *model = seq_model_load (path, NULL, NULL);
+
+      g_assert_nonnull (model);
+      seq_model_unref (model);
+      best = MIN (best, g_get_monotonic_time () - start);
+    }
+    g_print ("%-12s %5.2f MB %8.2f ms\n", formats[i], (double) size / 1e6,
+        (double) best / 1e3);
+    g_unlink (path);
+  }
+  g_rmdir (folder);
+  return 0;
+}
