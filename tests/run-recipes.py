@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run-recipes.py ROOT: runs every ```sh block of README.md.
+"""run-recipes.py ROOT: runs every ```sh block of README.md and docs/formats.md.
 
 Each block runs as it stands, by sh, in a temporary folder that has the
 repository's docs; on a machine without microphone and loudspeaker, these two
@@ -12,10 +12,13 @@ import sys
 import tempfile
 
 root = os.path.abspath(sys.argv[1])
-text = open(os.path.join(root, "README.md"), encoding="utf-8").read()
-recipes = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-if not recipes:
-    sys.exit("README.md has no recipes")
+recipes = []
+for page in ("README.md", "docs/formats.md"):
+    with open(os.path.join(root, page), encoding="utf-8") as f:
+        found = re.findall(r"^```sh\n(.*?)^```", f.read(), re.M | re.S)
+    if not found:
+        sys.exit(page + " has no recipes")
+    recipes += found
 
 failed = 0
 with tempfile.TemporaryDirectory() as folder:
