@@ -15,18 +15,20 @@
  * belong to W_ih (first three) and to W_hh (last three).
  */
 #include "src/simd/product.h"
+#include "src/simd/quant.h"
 
 typedef struct {
   SeqLayer base;
   guint reset_after, initial_state, chrono;
   gsize rows; /* hidden_size, padded */
+  QuantCell quant;
 } Gru;
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, BIAS_HN, H0 };
 enum { R, Z, N, HR, HZ, HN, N_TAPE };
 
 static const char *const options[] = { "hidden_size", "reset_after",
-  "initial_state", "chrono", NULL };
+  "initial_state", "chrono", QUANT_OPTIONS, NULL };
 
 static gboolean
 init (SeqLayer *layer, GVariant *config, GError **error)
@@ -49,6 +51,14 @@ init (SeqLayer *layer, GVariant *config, GError **error)
   seq_layer_add_tensor (layer, "bias_hn", 1, layer->n_out, 1);
   if (self->initial_state)
     seq_layer_add_tensor (layer, "h0", 1, layer->n_out, 1);
+  if (!quant_init (layer, config, &layer->tensors[WEIGHT_IH],
+          &layer->tensors[WEIGHT_HH], &self->quant, error))
+    return FALSE;
+  if (layer->quantised && !self->reset_after) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "gru: precision is float where reset_after is 0");
+    return FALSE;
+  }
   layer->n_state = self->rows;
   layer->n_tape = N_TAPE * self->rows;
   return TRUE;
@@ -68,6 +78,13 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
           (real) log (g_rand_double_range (rand, 1, self->chrono - 1));
   if (self->initial_state)
     memset (params + layer->tensors[H0].offset, 0, self->rows * sizeof (real));
+}
+
+static void
+pack (const SeqLayer *layer, real *params)
+{
+  quant_pack_cell (&((const Gru *) layer)->quant, &layer->tensors[WEIGHT_IH],
+      &layer->tensors[WEIGHT_HH], params);
 }
 
 static void
@@ -93,10 +110,12 @@ gates (const SeqLayer *layer, const real *params, guint s, guint from, guint to,
       a, to - from, ih + from * SEQ_TILE, 3 * SEQ_TILE, x, layer->n_in);
 }
 
-/* Frame t of one lane, reset_after. */
+/* Frame t of one lane, reset_after. With a precision (a constant), h is in q as
+ * well, and x where it is bounded. */
 SEQ_INLINE void
-step_after (const Gru *self, guint t, const real *params, const real *x,
-    const real *h, real *out, real *tape, gboolean keep)
+step_after (const Gru *self, guint precision, guint t, const real *params,
+    const real *x, const real *h, QuantRows *q, real *out, real *tape,
+    gboolean keep)
 {
   const SeqLayer *layer = &self->base;
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
@@ -106,17 +125,32 @@ step_after (const Gru *self, guint t, const real *params, const real *x,
   for (guint k = 0; k < n_strips; k++) {
     guint s = backward ? n_strips - 1 - k : k;
     gsize u = s * SEQ_VEC;
-    vec a[3], in, r, z, n;
+    vec a[3], in, r, z, n, y;
 
-    gates (layer, params, s, R, N + 1, x, a);
+    if (precision != QUANT_NONE && self->quant.bounded_input) {
+      for (guint g = R; g <= N; g++)
+        a[g] = vec_load (
+            params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
+      quant_product (a, 3, &layer->tensors[WEIGHT_IH], precision,
+          &self->quant.ih, params, s, q->x);
+    } else {
+      gates (layer, params, s, R, N + 1, x, a);
+    }
     in = a[N];
     a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
-    strip_product (
-        a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
+    if (precision != QUANT_NONE)
+      quant_product (
+          a, 3, hh, precision, &self->quant.hh, params, s, q->h[t % 2]);
+    else
+      strip_product (
+          a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
     r = vec_sigmoid (a[R]);
     z = vec_sigmoid (a[Z]);
     n = vec_tanh (in + r * a[N]);
-    vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
+    y = n * (1 - z) + z * vec_load (h + u);
+    vec_store (out + u, y);
+    if (precision != QUANT_NONE)
+      quant_store (q->h[(t + 1) % 2] + u, y);
     if (keep) {
       vec_store (tape + R * self->rows + u, r);
       vec_store (tape + Z * self->rows + u, z);
@@ -164,35 +198,52 @@ step_before (const Gru *self, const real *params, const real *x, const real *h,
   }
 }
 
+/* All frames of one lane. */
+SEQ_INLINE void
+run_lane (const Gru *self, guint precision, const SeqBlock *block, guint lane)
+{
+  const SeqLayer *layer = &self->base;
+  real reset[2 * 4096] __attribute__ ((aligned (SEQ_ALIGN)));
+  const real *params = block->params + lane * block->params_stride;
+  real *h = block->state + lane * block->state_stride;
+  const real *before = h;
+  QuantRows q;
+
+  if (precision != QUANT_NONE)
+    quant_row (q.h[0], h, layer->n_out);
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *x = block->in + row * block->in_stride;
+    real *out = block->out + row * block->out_stride;
+    real *tape = block->tape + row * block->tape_stride;
+
+    if (precision != QUANT_NONE && self->quant.bounded_input)
+      quant_row (q.x, x, layer->n_in);
+    if (!self->reset_after)
+      step_before (
+          self, params, x, before, out, reset, tape, block->tape_stride > 0);
+    else if (block->tape_stride)
+      step_after (self, precision, t, params, x, before, &q, out, tape, TRUE);
+    else
+      step_after (self, precision, t, params, x, before, &q, out, NULL, FALSE);
+    before = out;
+  }
+  if (before != h)
+    memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Gru *self = (const Gru *) layer;
-  real reset[2 * 4096] __attribute__ ((aligned (SEQ_ALIGN)));
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    real *h = block->state + lane * block->state_stride;
-    const real *before = h;
-
-    for (guint t = 0; t < block->n_frames; t++) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *x = block->in + row * block->in_stride;
-      real *out = block->out + row * block->out_stride;
-      real *tape = block->tape + row * block->tape_stride;
-
-      if (self->reset_after && block->tape_stride)
-        step_after (self, t, params, x, before, out, tape, TRUE);
-      else if (self->reset_after)
-        step_after (self, t, params, x, before, out, NULL, FALSE);
-      else
-        step_before (
-            self, params, x, before, out, reset, tape, block->tape_stride > 0);
-      before = out;
-    }
-    if (before != h)
-      memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
-  }
+  for (guint lane = 0; lane < block->n_lanes; lane++)
+    if (self->quant.precision == QUANT_INT8)
+      run_lane (self, QUANT_INT8, block, lane);
+    else if (self->quant.precision == QUANT_INT16)
+      run_lane (self, QUANT_INT16, block, lane);
+    else
+      run_lane (self, QUANT_NONE, block, lane);
 }
 
 static gsize
@@ -305,6 +356,7 @@ const SeqLayerClass SEQ_CLASS (gru) = {
   .options = options,
   .init = init,
   .seed = seed,
+  .pack = pack,
   .start = start,
   .run = run,
   .grad = grad,

@@ -18,18 +18,20 @@
  */
 #include "src/simd/lanes.h"
 #include "src/simd/product.h"
+#include "src/simd/quant.h"
 
 typedef struct {
   SeqLayer base;
   guint hidden_size, proj_size, initial_state, chrono;
   gsize rows; /* hidden_size, padded */
+  QuantCell quant;
 } Lstm;
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, FIRST_OPTIONAL };
 enum { I, F, G, O, C, TANH_C, M, N_OUT };
 
 static const char *const options[] = { "hidden_size", "proj_size",
-  "initial_state", "chrono", NULL };
+  "initial_state", "chrono", QUANT_OPTIONS, NULL };
 
 static gboolean
 init (SeqLayer *layer, GVariant *config, GError **error)
@@ -60,6 +62,16 @@ init (SeqLayer *layer, GVariant *config, GError **error)
     seq_layer_add_tensor (layer, "c0", 1, self->hidden_size, 1);
   }
   layer->n_state = SEQ_PAD (n_h) + self->rows;
+  if (!quant_init (layer, config, &layer->tensors[WEIGHT_IH],
+          &layer->tensors[WEIGHT_HH], &self->quant, error))
+    return FALSE;
+  if (layer->quantised && self->proj_size) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "lstm: precision is float where proj_size is %u: what is projected "
+        "has no bounds",
+        self->proj_size);
+    return FALSE;
+  }
   layer->n_tape = (self->proj_size ? 7 : 6) * self->rows;
   if (!self->proj_size)
     layer->n_tape =
@@ -91,6 +103,13 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
     for (guint i = layer->n_tensors - 2; i < layer->n_tensors; i++)
       memset (params + layer->tensors[i].offset, 0,
           SEQ_PAD (layer->tensors[i].rows) * sizeof (real));
+}
+
+static void
+pack (const SeqLayer *layer, real *params)
+{
+  quant_pack_cell (&((const Lstm *) layer)->quant, &layer->tensors[WEIGHT_IH],
+      &layer->tensors[WEIGHT_HH], params);
 }
 
 static void
@@ -130,40 +149,50 @@ cell (const vec a[4], vec c, vec out[N_OUT])
   out[TANH_C] = pc / qc;
 }
 
-/* Frame t of one lane. m: where o tanh (c) goes; keep: fill the tape. */
+/* Frame t of one lane. m: where o tanh (c) goes; keep: fill the tape. With a
+ * precision (a constant), h is in q, and x where it is bounded. */
 SEQ_INLINE void
-step (const Lstm *self, guint t, const real *params, const real *x,
-    const real *h, real *c, real *m, real *tape, gboolean keep)
+step (const Lstm *self, guint precision, guint t, const real *params,
+    const real *x, const real *h, QuantRows *q, real *c, real *m, real *tape,
+    gboolean keep)
 {
   const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   const SeqTensor *bias = &self->base.tensors[BIAS];
-
   guint n_strips = SEQ_STRIPS (self->hidden_size);
   gboolean backward = strips_backward (hh, t);
 
   for (guint k = 0; k < n_strips; k++) {
     guint s = backward ? n_strips - 1 - k : k;
-    const real *b = params + strip_at (bias, s);
     gsize u = s * SEQ_VEC;
     vec a[4], out[N_OUT];
 
     for (guint gate = 0; gate < 4; gate++)
-      a[gate] = vec_load (b + gate * SEQ_TILE);
-    strip_product (
-        a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
-    strip_product (a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
+      a[gate] = vec_load (params + strip_at (bias, s) + gate * SEQ_TILE);
+    if (precision != QUANT_NONE && self->quant.bounded_input)
+      quant_product (a, 4, ih, precision, &self->quant.ih, params, s, q->x);
+    else
+      strip_product (
+          a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
+    if (precision != QUANT_NONE)
+      quant_product (
+          a, 4, hh, precision, &self->quant.hh, params, s, q->h[t % 2]);
+    else
+      strip_product (
+          a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
     cell (a, vec_load (c + u), out);
     vec_store (c + u, out[C]);
     vec_store (m + u, out[M]);
-    for (guint k = I; keep && k < M; k++)
-      vec_store (tape + k * self->rows + u, out[k]);
+    if (precision != QUANT_NONE)
+      quant_store (q->h[(t + 1) % 2] + u, out[M]);
+    for (guint i = I; keep && i < M; i++)
+      vec_store (tape + i * self->rows + u, out[i]);
   }
 }
 
 /* All frames of one lane. */
-static void
-run_lane (const Lstm *self, const SeqBlock *block, guint lane)
+SEQ_INLINE void
+run_lane (const Lstm *self, guint precision, const SeqBlock *block, guint lane)
 {
   const SeqLayer *layer = &self->base;
   gsize n_h = SEQ_PAD (layer->n_out);
@@ -171,7 +200,10 @@ run_lane (const Lstm *self, const SeqBlock *block, guint lane)
   const real *params = block->params + lane * block->params_stride;
   real *h = block->state + lane * block->state_stride, *c = h + n_h;
   const real *before = h;
+  QuantRows q;
 
+  if (precision != QUANT_NONE)
+    quant_row (q.h[0], h, layer->n_out);
   for (guint t = 0; t < block->n_frames; t++) {
     gsize row = (gsize) t * block->n_lanes + lane;
     const real *x = block->in + row * block->in_stride;
@@ -179,10 +211,12 @@ run_lane (const Lstm *self, const SeqBlock *block, guint lane)
     real *tape = block->tape + row * block->tape_stride;
     real *m = self->proj_size ? m_row : out;
 
+    if (precision != QUANT_NONE && self->quant.bounded_input)
+      quant_row (q.x, x, layer->n_in);
     if (block->tape_stride)
-      step (self, t, params, x, before, c, m, tape, TRUE);
+      step (self, precision, t, params, x, before, &q, c, m, tape, TRUE);
     else
-      step (self, t, params, x, before, c, m, NULL, FALSE);
+      step (self, precision, t, params, x, before, &q, c, m, NULL, FALSE);
     if (self->proj_size) {
       const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
 
@@ -300,7 +334,7 @@ run_group (const Lstm *self, const SeqBlock *block, guint lane, guint vecs,
 static guint
 group_at (const Lstm *self, const SeqBlock *block, guint lane)
 {
-  return self->proj_size ? 0 : lane_vecs (block, lane);
+  return self->proj_size || self->base.quantised ? 0 : lane_vecs (block, lane);
 }
 
 static void
@@ -332,7 +366,12 @@ run (const SeqLayer *layer, const SeqBlock *block)
         run_group (self, block, lane, 3, TRUE);
         break;
       default:
-        run_lane (self, block, lane);
+        if (self->quant.precision == QUANT_INT8)
+          run_lane (self, QUANT_INT8, block, lane);
+        else if (self->quant.precision == QUANT_INT16)
+          run_lane (self, QUANT_INT16, block, lane);
+        else
+          run_lane (self, QUANT_NONE, block, lane);
     }
   }
 }
@@ -565,6 +604,7 @@ const SeqLayerClass SEQ_CLASS (lstm) = {
   .options = options,
   .init = init,
   .seed = seed,
+  .pack = pack,
   .start = start,
   .run = run,
   .grad = grad,

@@ -7,17 +7,19 @@
  * in place of which grad() leaves the gradient before the activation.
  */
 #include "src/simd/product.h"
+#include "src/simd/quant.h"
 
 typedef struct {
   SeqLayer base;
   guint nonlinearity, initial_state;
+  QuantCell quant;
 } Rnn;
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, H0 };
 enum { TANH, RELU };
 
 static const char *const options[] = { "hidden_size", "nonlinearity",
-  "initial_state", NULL };
+  "initial_state", QUANT_OPTIONS, NULL };
 
 static gboolean
 init (SeqLayer *layer, GVariant *config, GError **error)
@@ -37,6 +39,15 @@ init (SeqLayer *layer, GVariant *config, GError **error)
   seq_layer_add_tensor (layer, "bias", 1, layer->n_out, 1);
   if (self->initial_state)
     seq_layer_add_tensor (layer, "h0", 1, layer->n_out, 1);
+  if (!quant_init (layer, config, &layer->tensors[WEIGHT_IH],
+          &layer->tensors[WEIGHT_HH], &self->quant, error))
+    return FALSE;
+  if (layer->quantised && self->nonlinearity == RELU) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "rnn: precision is float where nonlinearity is relu: its state has no "
+        "bounds");
+    return FALSE;
+  }
   layer->n_state = layer->n_tape = SEQ_PAD (layer->n_out);
   return TRUE;
 }
@@ -48,6 +59,13 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
   if (layer->n_tensors > H0)
     memset (params + layer->tensors[H0].offset, 0,
         SEQ_PAD (layer->n_out) * sizeof (real));
+}
+
+static void
+pack (const SeqLayer *layer, real *params)
+{
+  quant_pack_cell (&((const Rnn *) layer)->quant, &layer->tensors[WEIGHT_IH],
+      &layer->tensors[WEIGHT_HH], params);
 }
 
 static void
@@ -84,39 +102,81 @@ strips (const Rnn *self, guint first, guint n, const real *params,
   }
 }
 
+/* One strip of frame t with packed weights: h, and x where it is bounded, are
+ * in q. */
+SEQ_INLINE void
+strip_packed (const Rnn *self, guint precision, guint t, guint s,
+    const real *params, const real *x, QuantRows *q, real *out)
+{
+  const SeqTensor *tensors = self->base.tensors;
+  vec a = vec_load (params + strip_at (&tensors[BIAS], s));
+
+  if (self->quant.bounded_input)
+    quant_product (&a, 1, &tensors[WEIGHT_IH], precision, &self->quant.ih,
+        params, s, q->x);
+  else
+    a = row_product (
+        a, params + strip_at (&tensors[WEIGHT_IH], s), x, self->base.n_in);
+  quant_product (&a, 1, &tensors[WEIGHT_HH], precision, &self->quant.hh, params,
+      s, q->h[t % 2]);
+  a = vec_tanh (a);
+  vec_store (out + s * SEQ_VEC, a);
+  quant_store (q->h[(t + 1) % 2] + s * SEQ_VEC, a);
+}
+
+/* All frames of one lane. */
+SEQ_INLINE void
+run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
+{
+  const SeqLayer *layer = &self->base;
+  guint n = SEQ_STRIPS (layer->n_out);
+  const real *params = block->params + lane * block->params_stride;
+  real *h = block->state + lane * block->state_stride;
+  const real *before = h;
+  QuantRows q;
+
+  if (precision != QUANT_NONE)
+    quant_row (q.h[0], h, layer->n_out);
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *x = block->in + row * block->in_stride;
+    real *out = block->out + row * block->out_stride;
+    gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
+
+    if (precision != QUANT_NONE && self->quant.bounded_input)
+      quant_row (q.x, x, layer->n_in);
+    for (guint s = 0, some; s < n; s += some) {
+      some = precision == QUANT_NONE && n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
+      if (precision != QUANT_NONE)
+        strip_packed (
+            self, precision, t, backward ? n - 1 - s : s, params, x, &q, out);
+      else if (some > 1)
+        strips (self, backward ? n - s - some : s, ROW_STRIPS, params, x,
+            before, out);
+      else
+        strips (self, backward ? n - s - 1 : s, 1, params, x, before, out);
+    }
+    if (block->tape_stride)
+      memcpy (block->tape + row * block->tape_stride, out,
+          n * SEQ_VEC * sizeof (real));
+    before = out;
+  }
+  if (before != h)
+    memcpy (h, before, n * SEQ_VEC * sizeof (real));
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Rnn *self = (const Rnn *) layer;
-  guint n = SEQ_STRIPS (layer->n_out);
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    real *h = block->state + lane * block->state_stride;
-    const real *before = h;
-
-    for (guint t = 0; t < block->n_frames; t++) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *x = block->in + row * block->in_stride;
-      real *out = block->out + row * block->out_stride;
-      gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
-
-      for (guint s = 0, some; s < n; s += some) {
-        some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
-        if (some > 1)
-          strips (self, backward ? n - s - some : s, ROW_STRIPS, params, x,
-              before, out);
-        else
-          strips (self, backward ? n - s - 1 : s, 1, params, x, before, out);
-      }
-      if (block->tape_stride)
-        memcpy (block->tape + row * block->tape_stride, out,
-            n * SEQ_VEC * sizeof (real));
-      before = out;
-    }
-    if (before != h)
-      memcpy (h, before, n * SEQ_VEC * sizeof (real));
-  }
+  for (guint lane = 0; lane < block->n_lanes; lane++)
+    if (self->quant.precision == QUANT_INT8)
+      run_lane (self, QUANT_INT8, block, lane);
+    else if (self->quant.precision == QUANT_INT16)
+      run_lane (self, QUANT_INT16, block, lane);
+    else
+      run_lane (self, QUANT_NONE, block, lane);
 }
 
 static gsize
@@ -190,6 +250,7 @@ const SeqLayerClass SEQ_CLASS (rnn) = {
   .options = options,
   .init = init,
   .seed = seed,
+  .pack = pack,
   .start = start,
   .run = run,
   .grad = grad,

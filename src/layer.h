@@ -138,6 +138,9 @@ struct _SeqLayerClass {
   gboolean (*init) (SeqLayer *layer, GVariant *config, GError **error);
   /* Fills params (given as zeros) with the usual random start. NULL: zeros */
   void (*seed) (const SeqLayer *layer, GRand *rand, real *params);
+  /* Fills what params hold beside the tensors (quantised weights), once the
+   * tensors are there. Control thread. NULL: nothing */
+  void (*pack) (const SeqLayer *layer, real *params);
   /* Fills the state of one lane for the very start. NULL: zeros */
   void (*start) (const SeqLayer *layer, const real *params, real *state);
   /* Puts what is carried from frame to frame back to the start and keeps what
@@ -160,11 +163,12 @@ struct _SeqLayerClass {
 
 struct _SeqLayer {
   const SeqLayerClass *klass;
-  GVariant *config;  /* owned; complete enough to build it again */
-  guint n_in, n_out; /* features */
-  gsize n_params;    /* reals, a multiple of SEQ_TILE */
-  gsize n_state;     /* reals a lane, a multiple of SEQ_TILE */
-  gsize n_tape;      /* reals a lane and frame, likewise */
+  GVariant *config;   /* owned; complete enough to build it again */
+  guint n_in, n_out;  /* features */
+  gboolean quantised; /* runs from packed weights: there is no grad() */
+  gsize n_params;     /* reals, a multiple of SEQ_TILE */
+  gsize n_state;      /* reals a lane, a multiple of SEQ_TILE */
+  gsize n_tape;       /* reals a lane and frame, likewise */
   guint n_tensors;
   SeqTensor tensors[SEQ_MAX_TENSORS];
 };

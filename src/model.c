@@ -273,10 +273,14 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
   model->ref_count = 1;
   model->chain = chain;
   model->params = seq_alloc (chain->n_params);
-  for (guint i = 0; i < n_layers; i++)
-    memcpy (model->params + chain->params_at[i],
-        g_ptr_array_index (builder->params, i),
+  for (guint i = 0; i < n_layers; i++) {
+    real *params = model->params + chain->params_at[i];
+
+    memcpy (params, g_ptr_array_index (builder->params, i),
         layers[i]->n_params * sizeof (real));
+    if (layers[i]->klass->pack)
+      layers[i]->klass->pack (layers[i], params);
+  }
   model->n_signal = n_signal;
   model->rate = builder->rate;
   model->horizon = builder->horizon;
@@ -364,6 +368,26 @@ seq_model_new_untrained (const char *kind, GVariant *options, guint n_signal,
   return seq_builder_finish (builder, error);
 }
 
+/* The facts of a model that are not layers. */
+static void
+copy_facts (SeqBuilder *builder, const SeqModel *model)
+{
+  GHashTableIter iter;
+  gpointer key, value;
+
+  builder->residual = model->chain->residual;
+  builder->n_signal = model->n_signal;
+  builder->rate = model->rate;
+  builder->horizon = model->horizon;
+  if (model->normalised)
+    seq_builder_set_scales (builder, model->in_scale, model->in_shift,
+        model->out_scale, model->out_shift);
+  seq_builder_set_format (builder, model->format);
+  g_hash_table_iter_init (&iter, model->metadata);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    seq_builder_set_metadata (builder, key, value);
+}
+
 /* A builder with the layers and facts of model, but its last layer given. */
 static SeqBuilder *
 builder_from (const SeqModel *model, const char *last_kind,
@@ -371,8 +395,6 @@ builder_from (const SeqModel *model, const char *last_kind,
 {
   const SeqChain *chain = model->chain;
   g_autoptr (SeqBuilder) builder = seq_builder_new (chain->n_in);
-  GHashTableIter iter;
-  gpointer key, value;
 
   for (guint i = 0; i < chain->n_layers; i++) {
     const SeqLayer *layer = chain->layers[i];
@@ -386,17 +408,7 @@ builder_from (const SeqModel *model, const char *last_kind,
       memcpy (g_ptr_array_index (builder->params, i),
           model->params + chain->params_at[i], layer->n_params * sizeof (real));
   }
-  builder->residual = chain->residual;
-  builder->n_signal = model->n_signal;
-  builder->rate = model->rate;
-  builder->horizon = model->horizon;
-  if (model->normalised)
-    seq_builder_set_scales (builder, model->in_scale, model->in_shift,
-        model->out_scale, model->out_shift);
-  seq_builder_set_format (builder, model->format);
-  g_hash_table_iter_init (&iter, model->metadata);
-  while (g_hash_table_iter_next (&iter, &key, &value))
-    seq_builder_set_metadata (builder, key, value);
+  copy_facts (builder, model);
   return g_steal_pointer (&builder);
 }
 
@@ -479,5 +491,59 @@ seq_model_with_learnt (const SeqModel *model, const real *params,
   copy_tensors (seq_builder_layer (builder, last),
       g_ptr_array_index (builder->params, last), layer, learnt);
   seq_free (learnt);
+  return seq_builder_finish (builder, error);
+}
+
+/* --- precision ------------------------------------------------------------ */
+
+const char *
+seq_layer_precision (const SeqLayer *layer)
+{
+  const char *precision = "float";
+
+  g_variant_lookup (layer->config, "precision", "&s", &precision);
+  return precision;
+}
+
+static gboolean
+has_precision (const SeqLayer *layer)
+{
+  return g_strv_contains (layer->klass->options, "precision");
+}
+
+SeqModel *
+seq_model_with_precision (
+    const SeqModel *model, const char *precision, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  g_autoptr (SeqBuilder) builder = seq_builder_new (chain->n_in);
+  guint n_found = 0;
+
+  for (guint i = 0; i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+    GVariantDict config;
+
+    g_variant_dict_init (&config, layer->config);
+    if (has_precision (layer)) {
+      g_variant_dict_insert (&config, "precision", "s", precision);
+      g_variant_dict_insert (&config, "bounded_input", "u",
+          i > 0 && has_precision (chain->layers[i - 1]));
+      n_found++;
+    }
+    if (seq_builder_add (
+            builder, layer->klass->name, g_variant_dict_end (&config), error)
+        < 0)
+      return NULL;
+    copy_tensors (seq_builder_layer (builder, i),
+        g_ptr_array_index (builder->params, i), layer,
+        model->params + chain->params_at[i]);
+  }
+  if (n_found == 0 && !g_str_equal (precision, "float")) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "precision=%s: the model has no rnn, lstm or gru to quantise",
+        precision);
+    return NULL;
+  }
+  copy_facts (builder, model);
   return seq_builder_finish (builder, error);
 }

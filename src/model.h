@@ -120,4 +120,14 @@ SeqModel *seq_model_with_readout (
 SeqModel *seq_model_with_learnt (const SeqModel *model, const real *params,
     const real *state, GError **error);
 
+/* The same model with the recurrent weights of its rnn, lstm and gru layers in
+ * `precision` ("float", "int16" or "int8"), and their input weights where the
+ * input is the output of another such layer. Quantised layers cannot learn by
+ * gradient. Errors: SEQ_ERROR_CONFIG, where no layer can be quantised, or one
+ * of the kind has outputs without bounds. */
+SeqModel *seq_model_with_precision (
+    const SeqModel *model, const char *precision, GError **error);
+/* The precision that a layer runs in: "float", "int16" or "int8". */
+const char *seq_layer_precision (const SeqLayer *layer);
+
 G_END_DECLS

@@ -192,6 +192,12 @@ seq_stream_new (SeqModel *model, guint n_channels,
             "the layer %s has no gradient to learn by", klass->name);
         return NULL;
       }
+      if (chain->layers[i]->quantised) {
+        g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+            "layer %u, %s, has its weights in %s and cannot learn by gradient",
+            i, klass->name, seq_layer_precision (chain->layers[i]));
+        return NULL;
+      }
     }
   if ((config->learn == SEQ_LEARN_READOUT || config->learn == SEQ_LEARN_BOTH)
       && !seq_chain_learns (chain)) {

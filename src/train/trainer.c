@@ -795,6 +795,12 @@ check (const SeqModel *model, const SeqTrainerData *data,
           "layer %u, %s, cannot be trained by gradient", i,
           chain->layers[i]->klass->name);
       return FALSE;
+    } else if (chain->layers[i]->quantised) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "layer %u, %s, has its weights in %s and cannot be trained", i,
+          chain->layers[i]->klass->name,
+          seq_layer_precision (chain->layers[i]));
+      return FALSE;
     }
   if (data->n_in % chain->n_in || data->n_out % chain->n_out
       || data->n_in / chain->n_in != data->n_out / chain->n_out) {
