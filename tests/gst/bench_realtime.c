@@ -37,7 +37,7 @@
 #define BUFFER_US (FRAMES * 1e6 / RATE)
 #define LIMIT_US (BUFFER_US / 10)
 #define WARM_UP 2000     /* buffers */
-#define SWAP (10 * RATE) /* frames from one new model to the next */
+#define SWAP (20 * RATE) /* frames from one new model to the next */
 
 static const Kind stereo = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_INTERLEAVED,
   RATE, 2 };
