@@ -10,7 +10,7 @@ what else runs on the machine shows little. Names, all by default:
   nam    LSTM 20 and 40 on nam_rhythm: 120 s, 96 for training, 12 and 12
   torch  LSTM 20 on klon_g50 beside PyTorch, if it can be imported: the same
          segments, batches, updates, loss, clipping, Adam and start of the
-         read-out; EPOCHS epochs (environment, 6), three seeds
+         read-out; EPOCHS epochs (environment, 3), three seeds
 """
 import json
 import os
@@ -20,7 +20,7 @@ import sys
 import tempfile
 
 SEGMENT, WARMUP, BATCH, RATE = 13230, 2205, 50, 5e-3
-EPOCHS = int(os.environ.get("EPOCHS", "6"))
+EPOCHS = int(os.environ.get("EPOCHS", "3"))
 KLON = ["--independent-segments", f"--segment={SEGMENT}", f"--warmup={WARMUP}",
         "--split=340:42:43"]
 seqmodel, data = sys.argv[1:3]
@@ -153,11 +153,13 @@ def beside_torch():
 
 
 if "klon" in names:
-    reached("klon_g50", [["--model=lstm", "--hidden-size=20"],
-                         ["--model=gru", "--hidden-size=8"]], KLON)
+    reached("klon_g50", [
+        ["--model=lstm", "--hidden-size=20", "--target-esr=0.005"],
+        ["--model=gru", "--hidden-size=8", "--target-esr=0.0034"]], KLON)
 if "nam" in names:
-    reached("nam_rhythm", [["--model=lstm", "--hidden-size=20"],
-                           ["--model=lstm", "--hidden-size=40"]],
-            ["--split=96:12:12"])
+    reached("nam_rhythm", [
+        ["--model=lstm", "--hidden-size=20", "--epochs=40"],
+        ["--model=lstm", "--hidden-size=40", "--epochs=40"]],
+        ["--split=96:12:12"])
 if "torch" in names:
     beside_torch()

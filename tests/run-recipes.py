@@ -22,7 +22,7 @@ for page in ("README.md", "docs/formats.md"):
 
 failed = 0
 with tempfile.TemporaryDirectory() as folder:
-    for name in ("docs", "data", "tests"):
+    for name in ("docs", "data", "share", "tests"):
         if os.path.exists(os.path.join(root, name)):
             os.symlink(os.path.join(root, name), os.path.join(folder, name))
     for number, recipe in enumerate(recipes, 1):

@@ -80,8 +80,9 @@ read_command_line (TrainOptions *o, int *argc, char ***argv, GError **error)
     { NULL },
   };
   const GOptionEntry method[] = {
-    INT ("update", 0, update, "Frames from update to update (1000)", "N"),
-    INT ("batch", 0, batch, "Pieces side by side (48)", "N"),
+    INT ("update", 0, update,
+        "Frames from update to update (1000; less for short recordings)", "N"),
+    INT ("batch", 0, batch, "Pieces side by side (48; likewise)", "N"),
     INT ("epochs", 0, epochs, "At most that many (1000)", "N"),
     REAL ("learning-rate", learning_rate, "Adam's, to begin with (0.005)", "X"),
     REAL ("min-learning-rate", min_learning_rate, "It falls no further (1e-5)",
@@ -167,7 +168,7 @@ check_ints (const TrainOptions *o, GError **error)
     { "order", o->order, 0, 1 << 16 }, { "states", o->states, 0, 1 << 16 },
     { "channel", o->channel, -1, 4095 }, { "channels", o->channels, 0, 4096 },
     { "segment", o->segment, 0, 1 << 24 }, { "warmup", o->warmup, -1, 1 << 24 },
-    { "update", o->update, 1, 1 << 16 }, { "batch", o->batch, 1, 1 << 16 },
+    { "update", o->update, 0, 1 << 16 }, { "batch", o->batch, 0, 1 << 16 },
     { "epochs", o->epochs, 1, G_MAXINT },
     { "patience", o->patience, 1, G_MAXINT },
     { "stop-after", o->stop_after, 1, G_MAXINT },
@@ -289,8 +290,6 @@ train_options_parse (TrainOptions *o, int *argc, char ***argv, GError **error)
     .forgetting = 1,
     .channel = -1,
     .warmup = -1,
-    .update = 1000,
-    .batch = 48,
     .epochs = 1000,
     .patience = 8,
     .stop_after = 40,
@@ -328,18 +327,36 @@ train_options_clear (TrainOptions *o)
   g_strfreev (o->hints);
 }
 
+/* Fills in what the recording's length decides: pieces of half a second, but
+ * no fewer than 32; and no fewer than 32 updates an epoch, for an epoch that
+ * hardly moves anything judges nothing, down to what keeps the lanes full. */
+static void
+fit_to_length (
+    SeqTrainerConfig *c, int warmup, double n_train, double half_a_second)
+{
+  double pieces, counted;
+
+  if (c->segment == 0)
+    c->segment = (guint) MAX (64, MIN (half_a_second, n_train / 32));
+  c->warmup = warmup >= 0 ? (guint) warmup : MIN (1000, c->segment / 4);
+  counted = MAX (1, (double) c->segment - c->warmup);
+  pieces = n_train / (c->independent ? c->segment : counted);
+  if (c->batch == 0)
+    c->batch = (guint) CLAMP (pieces / 4, 16, 48);
+  if (c->update == 0)
+    c->update = (guint) CLAMP (counted * pieces / c->batch / 32, 128, 1000);
+}
+
 void
 train_options_config (const TrainOptions *o, gsize n_frames, double rate,
     gboolean predicts, gboolean audio, SeqTrainerConfig *c)
 {
   const char *loss = o->loss ? o->loss : predicts ? "mse" : "esr";
   g_auto (GStrv) parts = g_strsplit (o->split, ":", -1);
-  /* half a second, but no fewer than 32 pieces */
-  gsize usual = MIN (audio ? (gsize) (rate / 2) : 4096,
-      (gsize) (0.8 * (double) n_frames / 32));
+  double sum = 0;
 
   *c = (SeqTrainerConfig){
-    .segment = o->segment > 0 ? (guint) o->segment : (guint) MAX (64, usual),
+    .segment = (guint) o->segment,
     .independent = o->independent,
     .update = (guint) o->update,
     .batch = (guint) o->batch,
@@ -356,11 +373,12 @@ train_options_config (const TrainOptions *o, gsize n_frames, double rate,
     .target_esr = o->target_esr,
     .seed = (guint64) o->seed,
   };
-  c->warmup = o->warmup >= 0 ? (guint) o->warmup : MIN (1000, c->segment / 4);
   while (!g_str_equal (losses[c->loss], loss))
     c->loss++;
   for (guint i = 0; i < SEQ_N_SPLITS; i++)
-    c->parts[i] = g_ascii_strtod (parts[i], NULL);
+    sum += c->parts[i] = g_ascii_strtod (parts[i], NULL);
+  fit_to_length (c, o->warmup, (double) n_frames * c->parts[SEQ_TRAIN] / sum,
+      audio ? rate / 2 : 4096);
 }
 
 char *
