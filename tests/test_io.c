@@ -686,7 +686,7 @@ static void
 test_onnx_claims (void)
 {
   static const char *const tricks[] = { "dims", "ConstantOfShape", "Expand",
-    "Concat", "circle" };
+    "Concat", "circle", "Transpose" };
 
   for (guint i = 0; i < G_N_ELEMENTS (tricks); i++) {
     Onnx__Model *parts = onnx_parts ();
@@ -727,11 +727,66 @@ test_onnx_claims (void)
     } else if (i == 4) {
       put_node (graph, "Identity", "trick", NULL, "circle");
       put_node (graph, "Identity", "circle", NULL, "trick");
+    } else if (i == 5) { /* no values, 2^40 times */
+      w->dims[0] = (gint64) 1 << 40;
+      w->dims[1] = 0;
+      w->raw_data.len = 0;
+      put_node (graph, "Transpose", w->name, NULL, "trick");
     }
     file = onnx_whole (parts);
     onnx__model__free_unpacked (parts, NULL);
     g_assert_null (seq_model_load_bytes (file, tricks[i], NULL, NULL, &error));
     g_test_message ("%s", error->message);
+  }
+}
+
+static void
+put_list (Onnx__Node *node, const char *name, gint64 value)
+{
+  Onnx__Attribute *a = g_new0 (Onnx__Attribute, 1);
+
+  onnx__attribute__init (a);
+  a->name = g_strdup (name);
+  a->n_ints = 1;
+  a->ints = g_new (int64_t, 1);
+  a->ints[0] = value;
+  node->attribute =
+      g_renew (Onnx__Attribute *, node->attribute, node->n_attribute + 1);
+  node->attribute[node->n_attribute++] = a;
+}
+
+/* A Slice of the input, [batch][time][features]: all of it or nothing runs. */
+static void
+test_onnx_slice (void)
+{
+  static const struct {
+    gint64 axis, start, end;
+    gboolean runs;
+  } slices[] = { { 1, 0, G_MAXINT64, TRUE }, { -2, 0, G_MAXINT32, TRUE },
+    { 2, 0, 1, TRUE }, { 0, 0, 1, TRUE }, { 1, 0, -1, FALSE },
+    { 1, 0, -2, FALSE }, { 1, 0, -3, FALSE }, { 1, 0, G_MININT64, FALSE },
+    { 1, -1, G_MAXINT64, FALSE }, { 1, 1, G_MAXINT64, FALSE },
+    { 1, 0, 16, FALSE }, { 3, 0, G_MAXINT64, FALSE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (slices); i++) {
+    Onnx__Model *parts = onnx_parts ();
+    Onnx__Node *first = parts->graph->node[0], *slice;
+    g_autoptr (GBytes) file = NULL;
+    g_autoptr (SeqModel) model = NULL;
+    g_autoptr (GError) error = NULL;
+
+    g_free (first->input[0]);
+    first->input[0] = g_strdup ("slice");
+    slice = put_node (parts->graph, "Slice", "input", NULL, "slice");
+    put_list (slice, "starts", slices[i].start);
+    put_list (slice, "ends", slices[i].end);
+    put_list (slice, "axes", slices[i].axis);
+    file = onnx_whole (parts);
+    onnx__model__free_unpacked (parts, NULL);
+    model = seq_model_load_bytes (file, "slice", NULL, NULL, &error);
+    if (error)
+      g_test_message ("%s", error->message);
+    g_assert_cmpint (model != NULL, ==, slices[i].runs);
   }
 }
 
@@ -897,6 +952,7 @@ main (int argc, char **argv)
   g_test_add_func ("/io/claims", test_claims);
   g_test_add_func ("/io/onnx-outside", test_onnx_outside);
   g_test_add_func ("/io/onnx-claims", test_onnx_claims);
+  g_test_add_func ("/io/onnx-slice", test_onnx_slice);
   g_test_add_func ("/io/nesting", test_nesting);
   g_test_add_func ("/io/locale", test_locale);
   g_test_add_func ("/io/save", test_save);

@@ -159,9 +159,9 @@ slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
     GError **error)
 {
   SeqOnnxAxis *axis = &y->axes[i];
-  gboolean whole =
-      end >= G_MAXINT32 || (axis->size && end >= (gint64) axis->size)
-      || (end <= SEQ_ONNX_LENGTH (0) && axis->of == 1u << (-2 - end));
+  gboolean whole = end >= G_MAXINT32
+                   || (axis->size && end >= (gint64) axis->size)
+                   || seq_onnx_is_length (end, axis->of);
 
   if (start == 0 && step == 1 && whole)
     return TRUE;
@@ -228,20 +228,20 @@ typedef struct {
 static gboolean
 take_axis (Left *left, gint64 entry, guint at, SeqOnnxAxis *axis)
 {
-  guint8 bit =
-      entry <= SEQ_ONNX_LENGTH (0) ? (guint8) (1u << MIN (-2 - entry, 7)) : 0;
-
   for (guint i = left->rank; i-- > 0;) {
     SeqOnnxAxis *a = &left->axes[i];
 
     if (seq_onnx_is_unit (a))
       continue;
-    if (bit ? a->of & bit && a->of != bit : FALSE) {
-      *axis = (SeqOnnxAxis){ bit, 0 }; /* out of several that were merged */
-      *a = (SeqOnnxAxis){ a->of & ~bit, 0 };
-      return TRUE;
-    }
-    if (bit ? a->of == bit : entry == 0 ? i == at : entry == (gint64) a->size) {
+    for (guint k = 0; k < SEQ_ONNX_RANK; k++)
+      if (entry == SEQ_ONNX_LENGTH (k) && a->of >> k & 1
+          && a->of != 1u << k) { /* out of several that were merged */
+        *axis = (SeqOnnxAxis){ (guint8) (1u << k), 0 };
+        *a = (SeqOnnxAxis){ (guint8) (a->of & ~(1u << k)), 0 };
+        return TRUE;
+      }
+    if (seq_onnx_is_length (entry, a->of) || (entry == 0 && i == at)
+        || (a->size && entry == (gint64) a->size)) {
       *axis = *a;
       *a = (SeqOnnxAxis){ 0, 1 };
       return TRUE;
@@ -276,8 +276,8 @@ trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     y->axes[i] = (SeqOnnxAxis){ 0, 1 };
     if (target[i] == 1 || take_axis (&left, target[i], i, &y->axes[i]))
       continue;
-    is_free[i] = target[i] == -1 || target[i] > 1;
-    numbered |= target[i] > 1;
+    is_free[i] = target[i] != 0;
+    numbered |= target[i] != -1;
     n_free += is_free[i];
   }
   for (guint i = 0; i < x->rank; i++)

@@ -133,6 +133,15 @@ place_of_time (const SeqOnnxValue *x, guint8 time)
   return -1;
 }
 
+/* Of the last axis, or one where that is time; 0: unknown. */
+static guint64
+features_of (const SeqOnnxValue *x, guint8 time)
+{
+  return x->rank && !(x->axes[x->rank - 1].of & time)
+             ? x->axes[x->rank - 1].size
+             : 1;
+}
+
 /* y = signal + input, or + its first features. */
 static gboolean
 trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
@@ -148,8 +157,8 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
         "once, to the output of the layers");
     return FALSE;
   }
-  n_out = net->axes[net->rank - 1].size;
-  n = input->rank ? input->axes[input->rank - 1].size : 0;
+  n_out = features_of (net, net->time);
+  n = features_of (input, net->time);
   if (place_of_time (net, net->time) != place_of_time (input, net->time)
       || (n > 1 && n != n_out)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,

@@ -198,7 +198,7 @@ transpose (const Fold *f, GError **error)
     return NULL;
   }
   y = seq_onnx_array (shape, x->rank, f->source, error);
-  if (y)
+  if (y && y->n_values)
     walk (y->values, shape, x->rank, x->values, strides);
   return y;
 }
@@ -243,6 +243,7 @@ slice (const Fold *f, GError **error)
     size = (gint64) shape[axis];
     starts[i] = CLAMP (starts[i] + (starts[i] < 0 ? size : 0), 0, size);
     ends[i] = CLAMP (ends[i] + (ends[i] < 0 ? size : 0), starts[i], size);
+    step = CLAMP (step, 1, MAX (size, 1));
     shape[axis] = (guint64) ((ends[i] - starts[i] + step - 1) / step);
     at += starts[i] * strides[axis];
     strides[axis] *= step;
@@ -279,8 +280,8 @@ concat (const Fold *f, GError **error)
   }
   shape[axis] = total;
   y = seq_onnx_array (shape, x->rank, f->source, error);
-  if (!y)
-    return NULL;
+  if (!y || !y->n_values)
+    return y;
   for (guint k = 0; k < axis; k++)
     outer *= (gsize) x->shape[k];
   for (guint k = (guint) axis + 1; k < x->rank; k++)
@@ -322,7 +323,7 @@ gather (const Fold *f, GError **error)
   for (guint k = (guint) axis + 1; k < x->rank; k++)
     inner *= (gsize) x->shape[k];
   y = seq_onnx_array (shape, rank, f->source, error);
-  for (gsize o = 0; y && o < outer; o++)
+  for (gsize o = 0; y && y->n_values && o < outer; o++)
     for (gsize i = 0; i < indices->n_values; i++) {
       gint64 index = (gint64) CLAMP (indices->values[i], -0x1p62, 0x1p62);
 

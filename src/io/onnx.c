@@ -24,6 +24,7 @@
 #define MAX_INPUTS 64 /* of a graph, without initializers */
 #define MAX_LAYERS 1024
 #define MAX_NODE_INPUTS 256
+#define MAX_PLACES 500 /* bytes of a message that names place after place */
 
 /* --- values ------------------------------------------------------------------
  */
@@ -87,6 +88,14 @@ seq_onnx_input (SeqOnnxReader *reader, const Onnx__Node *node, guint i)
              : NULL;
 }
 
+/* Places are nested as deep as the graph; messages are not. */
+static void
+name_place (GError **error, const char *place)
+{
+  if (error && strlen ((*error)->message) < MAX_PLACES)
+    g_prefix_error (error, "%s: ", place);
+}
+
 const SeqArray *
 seq_onnx_constant (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
     const char *what, GError **error)
@@ -96,13 +105,15 @@ seq_onnx_constant (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
 
   if (!value || value->constant)
     return value ? value->constant : NULL;
+  if (value->refused) {
+    if (error)
+      *error = g_error_copy (value->refused);
+    name_place (error, what);
+    return NULL;
+  }
   name = seq_onnx_clip (node->input[i]);
-  if (value->refused)
-    g_set_error (error, SEQ_ERROR, value->refused->code, "%s: %s", what,
-        value->refused->message);
-  else
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "%s, '%s', is no constant but comes from a graph input", what, name);
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "%s, '%s', is no constant but comes from a graph input", what, name);
   return NULL;
 }
 
@@ -289,7 +300,7 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
   if (why) {
     g_autofree char *label = seq_onnx_label (node);
 
-    g_prefix_error (&why, "%s: ", label);
+    name_place (&why, label);
     refuse (reader, y, why);
   }
   add_outputs (reader, node, y);

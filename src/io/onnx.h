@@ -14,7 +14,7 @@
 G_BEGIN_DECLS
 
 #define SEQ_ONNX_RANK 8 /* at most, as SeqArray has it */
-#define SEQ_ONNX_LENGTH(axis) (-2 - (double) (axis))
+#define SEQ_ONNX_LENGTH(axis) (-0x1p40 - (axis))
 
 enum { /* TensorProto.DataType */
   SEQ_ONNX_FLOAT = 1,
@@ -122,6 +122,17 @@ struct _SeqOnnxOp {
       const SeqOnnxValue *x, SeqOnnxValue *y, GError **error);
   gboolean (*add) (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error);
 };
+
+/* Whether a number of a shape, or of a Slice, is the length of an axis that
+ * comes from the graph's input. */
+static inline gboolean
+seq_onnx_is_length (gint64 number, guint8 of)
+{
+  for (guint i = 0; i < SEQ_ONNX_RANK; i++)
+    if (number == SEQ_ONNX_LENGTH (i))
+      return of >> i & 1;
+  return FALSE;
+}
 
 static inline gboolean
 seq_onnx_is_unit (const SeqOnnxAxis *axis)
