@@ -149,37 +149,37 @@ describe (const SeqModel *model, Shape *shape)
   return holds;
 }
 
-/* Properties that were set must say what the file says, where it says it. */
+/* Properties that were set must say what the file says, where it says it. said:
+ * BIT (id) of those that were. */
 static gboolean
-check_said (GstSeqFilter *self, const GstSeqModelFile *file, GError **error)
+check_said (
+    Shape *shape, guint64 said, const GstSeqModelFile *file, GError **error)
 {
   Shape held = { 0 };
-  guint64 both = describe (file->model, &held);
+  guint64 both = said & describe (file->model, &held);
   gboolean agree = TRUE;
 
-  GST_OBJECT_LOCK (self);
-  both &= self->said;
   for (guint id = PROP_0 + 1; agree && id < N_PROPS; id++) {
+    GType type = gst_seq_filter_props[id]->value_type;
     g_auto (GValue) a = G_VALUE_INIT, b = G_VALUE_INIT;
-    g_autofree char *said = NULL, *holds = NULL;
+    g_autofree char *is = NULL, *should = NULL;
 
     if (!(both & BIT (id)))
       continue;
-    g_value_init (&a, gst_seq_filter_props[id]->value_type);
-    g_value_init (&b, gst_seq_filter_props[id]->value_type);
-    gst_seq_filter_get_shape (&self->shape, id, &a);
+    g_value_init (&a, type);
+    g_value_init (&b, type);
+    gst_seq_filter_get_shape (shape, id, &a);
     gst_seq_filter_get_shape (&held, id, &b);
     if (gst_value_compare (&a, &b) == GST_VALUE_EQUAL
         || (id != PROP_MODEL && gst_seq_filter_is_nothing (&a)))
       continue;
     agree = FALSE;
-    said = gst_value_serialize (&a);
-    holds = gst_value_serialize (&b);
+    is = gst_value_serialize (&a);
+    should = gst_value_serialize (&b);
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s is set to %s, but %s holds %s", gst_seq_filter_props[id]->name,
-        said, file->path, holds);
+        "%s is set to %s, but %s holds %s", gst_seq_filter_props[id]->name, is,
+        file->path, should);
   }
-  GST_OBJECT_UNLOCK (self);
   g_clear_pointer (&held.lags, g_variant_unref);
   return agree;
 }
@@ -239,12 +239,12 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
 {
   Settings settings;
   Shape shape;
-  gboolean said_horizon;
+  guint64 said;
   SeqModel *model = NULL;
 
   copy_settings (self, &settings, &shape);
   GST_OBJECT_LOCK (self);
-  said_horizon = (self->said & BIT (PROP_HORIZON)) && shape.horizon > 0;
+  said = self->said;
   GST_OBJECT_UNLOCK (self);
   if (self->model)
     file = NULL;
@@ -258,7 +258,8 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
   };
   if (!self->has_learner && !settings.learning)
     config->learn = SEQ_LEARN_OFF;
-  if (file && (file->model->horizon > 0 || !said_horizon))
+  /* 0 in a file may mean that it can't say */
+  if (file && (file->model->horizon > 0 || !(said & BIT (PROP_HORIZON))))
     config->horizon = file->model->horizon;
 
   if (self->model)
@@ -269,7 +270,7 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
         "be 1 or more where the model learns from the stream");
   else if (!file)
     model = model_new (&shape, n_channels, error);
-  else if (check_said (self, file, error))
+  else if (check_said (&shape, said, file, error))
     model =
         learning_model (file, &shape, &config->learn, config->horizon, error);
   g_clear_pointer (&shape.lags, g_variant_unref);
