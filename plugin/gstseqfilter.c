@@ -134,21 +134,34 @@ GST_DEBUG_CATEGORY_STATIC (gst_seq_filter_debug);
 enum { SIGNAL_RESET, SIGNAL_SAVE, SIGNAL_SAVE_MODEL, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
-/* A preset is settings: not who the element is, nor what it has learnt. */
+/* Whether a model file says it. */
+static gboolean
+is_of_file (guint id)
+{
+  return id == PROP_MODEL || id == PROP_RESIDUAL_CONNECTION
+         || (id >= PROP_HIDDEN_SIZE && id <= PROP_HORIZON);
+}
+
+/* A preset is settings: not who the element is, nor what it has learnt; nor
+ * what a model file says, which would stand against the next one. */
 static char **
 get_property_names (GstPreset *preset)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (preset);
   GPtrArray *names = g_ptr_array_new ();
-  gboolean has_options;
+  gboolean has_options, has_file;
+  guint64 said;
 
   GST_OBJECT_LOCK (self);
   has_options = self->model_options != NULL;
+  has_file = self->model_file != NULL;
+  said = self->said;
   GST_OBJECT_UNLOCK (self);
   for (guint i = PROP_0 + 1; i < N_PROPS; i++)
     if (i != PROP_STATE && i != PROP_STATE_FILE && i != PROP_STATS
         && !(i >= PROP_PARAM1 && i < PROP_PARAM1 + N_KNOBS) /* see params */
-        && !(i == PROP_MODEL_OPTIONS && !has_options))
+        && !(i == PROP_MODEL_OPTIONS && !has_options)
+        && !(has_file && is_of_file (i) && !(said & BIT (i))))
       g_ptr_array_add (names, g_strdup (gst_seq_filter_props[i]->name));
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (names, FALSE);

@@ -166,8 +166,7 @@ assert_close (GBytes *got, GBytes *expected, double tolerance, const char *what)
         floats (expected)[i]);
 }
 
-/* --- reference cases -------------------------------------------------------
- */
+/* --- reference cases ------------------------------------------------------ */
 
 #define PARTS 8 /* the cases are shared out to so many tests */
 
@@ -326,8 +325,7 @@ GST_START_TEST (cases)
 }
 GST_END_TEST
 
-/* --- what is refused -------------------------------------------------------
- */
+/* --- what is refused ------------------------------------------------------ */
 
 static GError *
 next_error (GstBus *bus, GstMessageType type)
@@ -512,8 +510,40 @@ GST_START_TEST (properties_follow)
 }
 GST_END_TEST
 
-/* --- caps ------------------------------------------------------------------
- */
+/* A preset of an element with a file holds the file, and what was set; not what
+ * the file says, nor defaults that would stand against it. */
+GST_START_TEST (preset)
+{
+  g_autofree char *path = make_file ("amp", &amp2), *got = NULL;
+  g_autofree char *at = g_build_filename (g_get_user_data_dir (),
+      "gstreamer-1.0", "presets", "GstSeqFilter.prs", NULL);
+  GstElement *elements[2];
+  guint size;
+
+  fail_if (g_file_test (at, G_FILE_TEST_EXISTS), "%s is in the way", at);
+  for (guint i = 0; i < 2; i++)
+    elements[i] =
+        gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
+  g_object_set (elements[0], "model-file", path, "param1", 0.5, NULL);
+  gst_util_set_object_arg (
+      G_OBJECT (elements[0]), "model-options", "options,rate=(int)8000");
+  fail_unless (gst_preset_save_preset (GST_PRESET (elements[0]), "amp"));
+  fail_unless (gst_preset_load_preset (GST_PRESET (elements[1]), "amp"));
+  g_remove (at);
+  g_object_get (elements[1], "model-file", &got, NULL);
+  fail_unless_equals_string (got, path);
+  fail_unless_equals_int (gst_element_set_state (elements[1], GST_STATE_PAUSED),
+      GST_STATE_CHANGE_SUCCESS);
+  g_object_get (elements[1], "hidden-size", &size, NULL);
+  fail_unless_equals_int (size, 6);
+  for (guint i = 0; i < 2; i++) {
+    gst_element_set_state (elements[i], GST_STATE_NULL);
+    gst_object_unref (elements[i]);
+  }
+}
+GST_END_TEST
+
+/* --- caps ----------------------------------------------------------------- */
 
 /* Runs a pipeline to its end or error. */
 static GError *
@@ -730,8 +760,7 @@ GST_START_TEST (wrong_channels)
 }
 GST_END_TEST
 
-/* --- knobs -----------------------------------------------------------------
- */
+/* --- knobs ---------------------------------------------------------------- */
 
 static const Made knobs = { "lstm", 3, 1, 1, 8, 0, 0, 5 };
 
@@ -856,8 +885,7 @@ GST_START_TEST (params_controlled)
 }
 GST_END_TEST
 
-/* --- swaps -----------------------------------------------------------------
- */
+/* --- swaps ---------------------------------------------------------------- */
 
 #define SWAP 1500
 #define END 4000
@@ -1166,8 +1194,7 @@ GST_START_TEST (many_threads)
 }
 GST_END_TEST
 
-/* --- sharing ---------------------------------------------------------------
- */
+/* --- sharing -------------------------------------------------------------- */
 
 static gpointer
 open_in_thread (gpointer path)
@@ -1224,8 +1251,7 @@ GST_START_TEST (shared)
 }
 GST_END_TEST
 
-/* --- learning and saving ---------------------------------------------------
- */
+/* --- learning and saving -------------------------------------------------- */
 
 /* A file that forecasts goes on learning if told to, as the core does. */
 GST_START_TEST (learning)
@@ -1398,6 +1424,7 @@ modelfile_suite (void)
   tcase_add_test (tc, refusals);
   tcase_add_test (tc, options);
   tcase_add_test (tc, properties_follow);
+  tcase_add_test (tc, preset);
   tcase_add_test (tc, rate);
   tcase_add_test (tc, caps_of_the_model);
   tcase_add_test (tc, channels);
