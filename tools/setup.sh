@@ -33,13 +33,16 @@ can_be_root () {
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null
 }
 
-# Prints which of some packages are not installed.
+# Prints which of some packages are not installed: for this architecture,
+# unless the name says another.
 missing_of () {
   for p in "$@"; do
-    case $(dpkg-query -W -f='${Status}' "$p" 2>/dev/null || true) in
-      'install ok installed') ;;
-      *) printf ' %s' "$p" ;;
+    case $p in
+      *:*) arch=${p#*:} ;;
+      *) arch=$(dpkg --print-architecture) ;;
     esac
+    dpkg-query -W -f='${Status} ${Architecture}\n' "$p" 2>/dev/null \
+      | grep -Eqx "install ok installed (all|$arch)" || printf ' %s' "$p"
   done
 }
 
