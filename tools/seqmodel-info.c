@@ -3,38 +3,11 @@
  */
 #include "src/cpu.h"
 #include "src/io/load.h"
+#include "tools/bench.h"
 #include "tools/hints.h"
 #include "tools/seqmodel.h"
 
 #include <string.h>
-
-/* ns a frame of one lane, in blocks of 64, the best of some. */
-static double
-cost_of (const SeqModel *model)
-{
-  const SeqChain *chain = model->chain;
-  g_autoptr (SeqWork) work = seq_work_new (chain, 64, 1, FALSE);
-  real *state = seq_alloc (chain->n_state);
-  SeqPass pass = { .n_frames = 64, .params = model->params, .state = state };
-  double best = G_MAXDOUBLE;
-  guint64 ftz = seq_ftz_begin ();
-
-  seq_chain_start (chain, model->params, state);
-  for (guint i = 0; i < 20; i++) {
-    gint64 start = g_get_monotonic_time (), end;
-    guint n = 0;
-
-    do {
-      seq_chain_run (chain, work, &pass);
-      n += 64;
-      end = g_get_monotonic_time ();
-    } while (end - start < 2000);
-    best = MIN (best, (end - start) * 1e3 / n);
-  }
-  seq_ftz_end (ftz);
-  seq_free (state);
-  return best;
-}
 
 static void
 print_metadata (gpointer key, gpointer value, gpointer data)
@@ -85,8 +58,8 @@ print_model (SeqModel *model, const char *path)
   g_print ("memory: %" G_GSIZE_FORMAT " bytes of parameters, %" G_GSIZE_FORMAT
            " a channel of state\n",
       chain->n_params * sizeof (real), chain->n_state * sizeof (real));
-  g_print ("cost: %.0f ns a sample here (%s)\n", cost_of (model),
-      seq_isa_name (seq_cpu_isa ()));
+  g_print ("cost: %.0f ns a sample here (%s)\n",
+      bench_model (model, 1, BENCH_FRAMES), seq_isa_name (seq_cpu_isa ()));
   if (g_hash_table_size (model->metadata)) {
     g_print ("metadata:\n");
     g_hash_table_foreach (model->metadata, print_metadata, NULL);

@@ -14,6 +14,7 @@ static const struct {
   { "info", "what is in a model file", seqmodel_info },
   { "convert", "a model file into another format", seqmodel_convert },
   { "run", "a recording through a model", seqmodel_run },
+  { "bench", "what a model costs on this machine", seqmodel_bench },
   { "train", "recordings to a model", seqmodel_train },
 };
 

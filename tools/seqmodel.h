@@ -26,6 +26,7 @@ int seqmodel_refused (const char *command, const GError *error);
 int seqmodel_info (int argc, char **argv);
 int seqmodel_convert (int argc, char **argv);
 int seqmodel_run (int argc, char **argv);
+int seqmodel_bench (int argc, char **argv);
 int seqmodel_train (int argc, char **argv);
 
 G_END_DECLS

@@ -180,12 +180,7 @@ quant_pair (sums sum, guint precision, gconstpointer w, const gint16 *x)
                   ? _mm512_cvtepi8_epi16 (*(const __m256i *) w)
                   : *(const __m512i *) w;
 
-#ifdef __AVX512VNNI__
-  return (sums) _mm512_dpwssd_epi32 (
-      (__m512i) sum, v, _mm512_set1_epi32 (pair));
-#else
   return sum + (sums) _mm512_madd_epi16 (v, _mm512_set1_epi32 (pair));
-#endif
 #elif !defined(SEQ_DOUBLE) && defined(__AVX2__)
   __m256i v = precision == QUANT_INT8
                   ? _mm256_cvtepi8_epi16 (*(const __m128i *) w)
