@@ -115,6 +115,77 @@ run (const SeqLayer *layer, const SeqBlock *block)
     }
 }
 
+#define FEW_COLUMNS 4 /* vectors of them whose gradients registers hold */
+
+/* The gradient where outputs are few: along the columns too. Goes once over
+ * columns [first, first + n vectors) of all rows, for one output. */
+SEQ_INLINE void
+grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
+    guint o, guint first, guint n)
+{
+  const SeqTensor *t = &layer->tensors[WEIGHT];
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes;
+  guint n_cols = MIN (layer->n_in - first, n * SEQ_VEC);
+  real values[FEW_COLUMNS * SEQ_VEC] = { 0 };
+  vec w[FEW_COLUMNS], sum[2][FEW_COLUMNS] = { { { 0 } } };
+
+  for (guint k = 0; k < n_cols; k++)
+    values[k] = block->params[seq_tensor_index (t, 0, o, first + k)];
+  for (guint v = 0; v < n; v++)
+    w[v] = vec_loadu (values + v * SEQ_VEC);
+  for (gsize row = 0; row < n_rows; row++) {
+    const real *x = block->in + row * block->in_stride + first;
+    real d = g->d_out[row * block->out_stride + o];
+
+    for (guint v = 0; v < n; v++)
+      sum[row % 2][v] += vec_loadu (x + v * SEQ_VEC) * d;
+    if (g->d_in) {
+      real *d_x = g->d_in + row * g->d_in_stride + first;
+
+      for (guint v = 0; v < n; v++)
+        vec_store (d_x + v * SEQ_VEC,
+            o > 0 ? vec_load (d_x + v * SEQ_VEC) + w[v] * d : w[v] * d);
+    }
+  }
+  for (guint v = 0; v < n; v++) {
+    vec both = sum[0][v] + sum[1][v];
+
+    memcpy (values + v * SEQ_VEC, &both, sizeof both);
+  }
+  for (guint k = 0; k < n_cols; k++)
+    g->d_params[seq_tensor_index (t, 0, o, first + k)] += values[k];
+}
+
+static void
+grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes;
+
+  for (guint o = 0; o < layer->n_out; o++) {
+    for (guint k = 0; k < SEQ_PAD (layer->n_in); k += FEW_COLUMNS * SEQ_VEC)
+      switch ((SEQ_PAD (layer->n_in) - k) / SEQ_VEC) {
+        case 1:
+          grad_columns (layer, block, g, o, k, 1);
+          break;
+        case 2:
+          grad_columns (layer, block, g, o, k, 2);
+          break;
+        case 3:
+          grad_columns (layer, block, g, o, k, 3);
+          break;
+        default:
+          grad_columns (layer, block, g, o, k, 4);
+      }
+    if (layer->n_tensors > BIAS) {
+      real sum = 0;
+
+      for (gsize row = 0; row < n_rows; row++)
+        sum += g->d_out[row * block->out_stride + o];
+      g->d_params[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] += sum;
+    }
+  }
+}
+
 static gsize
 n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 {
@@ -126,6 +197,11 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
 
+  if (layer->n_out <= FEW_OUTPUTS && !block->params_stride
+      && block->in_stride >= SEQ_PAD (layer->n_in)) {
+    grad_few (layer, block, g);
+    return;
+  }
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     const real *d = g->d_out + lane * block->out_stride;
     gsize d_step = block->n_lanes * block->out_stride;
