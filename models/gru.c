@@ -12,8 +12,10 @@
  * bias holds b_r, b_z (the sums of PyTorch's two) and b_n (its input bias);
  * bias_hn is the recurrent bias of n. State: h, padded. Tape: r, z, n, two
  * free, then W_hn h + b_hn or r * h; grad() leaves there the gradients that
- * belong to W_ih (first three) and to W_hh (last three).
+ * belong to W_ih (first three) and to W_hh (last three). What groups of lanes
+ * keep is lanes.h's business; with reset_after = 0 lanes go one by one.
  */
+#include "src/simd/lanes.h"
 #include "src/simd/product.h"
 #include "src/simd/quant.h"
 
@@ -26,6 +28,9 @@ typedef struct {
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, BIAS_HN, H0 };
 enum { R, Z, N, HR, HZ, HN, N_TAPE };
+enum { GROUP_HN = N + 1, N_KEPT }; /* in what groups of lanes keep: W_hn h */
+
+static const LaneCell lane_cell;
 
 static const char *const options[] = { "hidden_size", "reset_after",
   "initial_state", "chrono", QUANT_OPTIONS, NULL };
@@ -60,7 +65,7 @@ init (SeqLayer *layer, GVariant *config, GError **error)
     return FALSE;
   }
   layer->n_state = self->rows;
-  layer->n_tape = N_TAPE * self->rows;
+  layer->n_tape = MAX (N_TAPE * self->rows, lane_tape (layer, &lane_cell));
   return TRUE;
 }
 
@@ -233,29 +238,21 @@ run_lane (const Gru *self, guint precision, const SeqBlock *block, guint lane)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
 {
   const Gru *self = (const Gru *) layer;
 
-  for (guint lane = 0; lane < block->n_lanes; lane++)
-    if (self->quant.precision == QUANT_INT8)
-      run_lane (self, QUANT_INT8, block, lane);
-    else if (self->quant.precision == QUANT_INT16)
-      run_lane (self, QUANT_INT16, block, lane);
-    else
-      run_lane (self, QUANT_NONE, block, lane);
-}
-
-static gsize
-n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
-{
-  return transpose_size (&layer->tensors[WEIGHT_IH])
-         + transpose_size (&layer->tensors[WEIGHT_HH])
-         + 2 * SEQ_PAD (layer->n_out);
+  if (self->quant.precision == QUANT_INT8)
+    run_lane (self, QUANT_INT8, block, lane);
+  else if (self->quant.precision == QUANT_INT16)
+    run_lane (self, QUANT_INT16, block, lane);
+  else
+    run_lane (self, QUANT_NONE, block, lane);
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+grad_lane (
+    const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g, guint lane)
 {
   const Gru *self = (const Gru *) layer;
   const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
@@ -266,87 +263,220 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
   real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
   real *dh = hh_t + transpose_size (hh), *d_reset = dh + rows;
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    const real *state = block->state + lane * block->state_stride;
-    real *d_state = g->d_state + lane * block->state_stride;
-    real *tapes = block->tape + lane * block->tape_stride;
-    const real *outs = block->out + lane * block->out_stride;
-    SeqRows in = { block->in + lane * block->in_stride,
-      block->n_lanes * block->in_stride, NULL };
-    SeqRows h = { outs, out_step, state };
+  const real *params = block->params + lane * block->params_stride;
+  const real *state = block->state + lane * block->state_stride;
+  real *d_state = g->d_state + lane * block->state_stride;
+  real *tapes = block->tape + lane * block->tape_stride;
+  const real *outs = block->out + lane * block->out_stride;
+  SeqRows in = { block->in + lane * block->in_stride,
+    block->n_lanes * block->in_stride, NULL };
+  SeqRows h = { outs, out_step, state };
 
-    if (lane == 0 || block->params_stride) {
-      if (g->d_in)
-        transpose (ih, params, ih_t);
-      transpose (hh, params, hh_t);
+  if (g->d_in)
+    transpose (ih, params, ih_t);
+  transpose (hh, params, hh_t);
+  memcpy (dh, d_state, rows * sizeof (real));
+  for (guint t = block->n_frames; t-- > 0;) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *d_out = g->d_out + row * block->out_stride;
+    const real *h_before = row_at (&h, (gint) t - 1);
+    real *tape = tapes + t * tape_step;
+    gboolean after = self->reset_after;
+
+    for (gsize u = 0; u < rows; u += SEQ_VEC) {
+      vec r = vec_load (tape + R * rows + u);
+      vec z = vec_load (tape + Z * rows + u);
+      vec n = vec_load (tape + N * rows + u);
+      vec before = vec_load (h_before + u);
+      vec d = vec_load (dh + u) + vec_load (d_out + u);
+      vec dn = d * (1 - z) * (1 - n * n);
+      vec dz = d * (before - n) * z * (1 - z);
+
+      vec_store (tape + Z * rows + u, dz);
+      vec_store (tape + HZ * rows + u, dz);
+      vec_store (tape + N * rows + u, dn);
+      if (after) {
+        vec dr = dn * vec_load (tape + HN * rows + u) * r * (1 - r);
+
+        vec_store (tape + R * rows + u, dr);
+        vec_store (tape + HR * rows + u, dr);
+        vec_store (tape + HN * rows + u, dn * r);
+      }
+      vec_store (dh + u, d * z);
     }
-    memcpy (dh, d_state, rows * sizeof (real));
-    for (guint t = block->n_frames; t-- > 0;) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *d_out = g->d_out + row * block->out_stride;
-      const real *h_before = row_at (&h, (gint) t - 1);
-      real *tape = tapes + t * tape_step;
-      gboolean after = self->reset_after;
-
+    if (!after) {
+      /* r * h stays in HN for W_hn's gradient; dn stands in N */
+      transposed_product (hh, N, N + 1, hh_t, tape, d_reset, FALSE);
       for (gsize u = 0; u < rows; u += SEQ_VEC) {
         vec r = vec_load (tape + R * rows + u);
-        vec z = vec_load (tape + Z * rows + u);
-        vec n = vec_load (tape + N * rows + u);
-        vec before = vec_load (h_before + u);
-        vec d = vec_load (dh + u) + vec_load (d_out + u);
-        vec dn = d * (1 - z) * (1 - n * n);
-        vec dz = d * (before - n) * z * (1 - z);
+        vec d = vec_load (d_reset + u);
+        vec dr = d * vec_load (h_before + u) * r * (1 - r);
 
-        vec_store (tape + Z * rows + u, dz);
-        vec_store (tape + HZ * rows + u, dz);
-        vec_store (tape + N * rows + u, dn);
-        if (after) {
-          vec dr = dn * vec_load (tape + HN * rows + u) * r * (1 - r);
-
-          vec_store (tape + R * rows + u, dr);
-          vec_store (tape + HR * rows + u, dr);
-          vec_store (tape + HN * rows + u, dn * r);
-        }
-        vec_store (dh + u, d * z);
+        vec_store (tape + R * rows + u, dr);
+        vec_store (tape + HR * rows + u, dr);
+        vec_store (dh + u, vec_load (dh + u) + d * r);
       }
-      if (!after) {
-        /* r * h stays in HN for W_hn's gradient; dn stands in N */
-        transposed_product (hh, N, N + 1, hh_t, tape, d_reset, FALSE);
-        for (gsize u = 0; u < rows; u += SEQ_VEC) {
-          vec r = vec_load (tape + R * rows + u);
-          vec d = vec_load (d_reset + u);
-          vec dr = d * vec_load (h_before + u) * r * (1 - r);
-
-          vec_store (tape + R * rows + u, dr);
-          vec_store (tape + HR * rows + u, dr);
-          vec_store (dh + u, vec_load (dh + u) + d * r);
-        }
-      }
+    }
+    transposed_product (
+        hh, R, after ? N + 1 : N, hh_t, tape + HR * rows, dh, TRUE);
+    if (g->d_in)
       transposed_product (
-          hh, R, after ? N + 1 : N, hh_t, tape + HR * rows, dh, TRUE);
-      if (g->d_in)
-        transposed_product (
-            ih, 0, 3, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
-    }
-    memcpy (d_state, dh, rows * sizeof (real));
-
-    tensor_gradient (
-        ih, 0, 3, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
-    tensor_gradient (&layer->tensors[BIAS], 0, 3, g->d_params, tapes, tape_step,
-        rows, NULL, 0, block->n_frames);
-    tensor_gradient (hh, R, self->reset_after ? N + 1 : N, g->d_params,
-        tapes + HR * rows, tape_step, rows, &h, 1, block->n_frames);
-    if (!self->reset_after) {
-      SeqRows reset = { tapes + HN * rows, tape_step, NULL };
-
-      tensor_gradient (hh, N, N + 1, g->d_params, tapes, tape_step, rows,
-          &reset, 0, block->n_frames);
-    }
-    tensor_gradient (&layer->tensors[BIAS_HN], 0, 1, g->d_params,
-        tapes + (self->reset_after ? HN : N) * rows, tape_step, rows, NULL, 0,
-        block->n_frames);
+          ih, 0, 3, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
   }
+  memcpy (d_state, dh, rows * sizeof (real));
+
+  tensor_gradient (
+      ih, 0, 3, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 3, g->d_params, tapes, tape_step,
+      rows, NULL, 0, block->n_frames);
+  tensor_gradient (hh, R, self->reset_after ? N + 1 : N, g->d_params,
+      tapes + HR * rows, tape_step, rows, &h, 1, block->n_frames);
+  if (!self->reset_after) {
+    SeqRows reset = { tapes + HN * rows, tape_step, NULL };
+
+    tensor_gradient (hh, N, N + 1, g->d_params, tapes, tape_step, rows, &reset,
+        0, block->n_frames);
+  }
+  tensor_gradient (&layer->tensors[BIAS_HN], 0, 1, g->d_params,
+      tapes + (self->reset_after ? HN : N) * rows, tape_step, rows, NULL, 0,
+      block->n_frames);
+}
+
+/* --- groups of lanes, reset_after -------------------------------------------
+ */
+
+SEQ_INLINE void
+step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+    real *next, gboolean keep)
+{
+  const SeqTensor *t = layer->tensors;
+  guint lanes = vecs * SEQ_VEC, units = lane_units (3, vecs), n = units * vecs;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+
+  for (guint u = 0; u < at.rows; u += units) {
+    vec a[LANE_SUMS], in[LANE_SUMS];
+
+    lanes_bias (
+        a, 3, units, vecs, params + seq_tensor_index (&t[BIAS], 0, u, 0));
+    lanes_product (a, 3, units, vecs,
+        params + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 3 * SEQ_TILE, frame,
+        layer->n_in);
+    LANE_FOR (k, n)
+      in[k] = a[N * n + k];
+    lanes_bias (a + N * n, 1, units, vecs,
+        params + seq_tensor_index (&t[BIAS_HN], 0, u, 0));
+    lanes_product (a, 3, units, vecs,
+        params + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 3 * SEQ_TILE,
+        frame + at.h, layer->n_out);
+    LANE_FOR (k, n) {
+      gsize row = u * lanes + k * SEQ_VEC;
+      vec hn = a[N * n + k], r = vec_sigmoid (a[R * n + k]);
+      vec z = vec_sigmoid (a[Z * n + k]), new = vec_tanh (in[k] + r * hn);
+
+      vec_store (
+          next + at.h + row, new *(1 - z) + z *vec_load (frame + at.h + row));
+      if (keep) {
+        real *to = frame + lane_kept (&lane_cell, &at, u + k / vecs, vecs)
+                   + k % vecs * SEQ_VEC;
+
+        vec_store (to + R * lanes, r);
+        vec_store (to + Z * lanes, z);
+        vec_store (to + N * lanes, new);
+        vec_store (to + GROUP_HN * lanes, hn);
+      }
+    }
+  }
+}
+
+SEQ_INLINE void
+back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+    const real *frame, const real *before, const real *d_out, real *dh, real *d)
+{
+  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
+  guint lanes = vecs * SEQ_VEC;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+  gsize gate = at.rows * LANE_STEP;
+
+  for (guint u = 0; u < at.rows; u++) {
+    lanes_prefetch (&lane_cell, &at, before, u, vecs);
+    LANE_FOR (v, vecs) {
+      gsize row = u * lanes + v * SEQ_VEC;
+      const real *kept =
+          frame + lane_kept (&lane_cell, &at, u, vecs) + v * SEQ_VEC;
+      real *to = d + u * LANE_STEP + v * SEQ_VEC;
+      vec r = vec_load (kept + R * lanes), z = vec_load (kept + Z * lanes);
+      vec n = vec_load (kept + N * lanes);
+      vec dy = vec_load (dh + row) + vec_load (d_out + row);
+      vec dn = dy * (1 - z) * (1 - n * n);
+
+      vec_store (
+          to + R * gate, dn * vec_load (kept + GROUP_HN * lanes) * r * (1 - r));
+      vec_store (to + Z * gate,
+          dy * (vec_load (frame + at.h + row) - n) * z * (1 - z));
+      vec_store (to + N * gate, dn);
+      vec_store (to + GROUP_HN * gate, dn * r);
+      vec_store (dh + row, dy * z);
+    }
+  }
+  lanes_back (hh, params, R, N, d, at.rows, vecs, dh, TRUE);
+  lanes_back (hh, params, N, N + 1, d + gate, at.rows, vecs, dh, TRUE);
+}
+
+SEQ_INLINE void
+gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+    const real *ones, const real *x, const real *h, gsize n)
+{
+  const SeqTensor *t = layer->tensors;
+  guint rows = LANE_PAD (layer->n_out);
+  gsize gate = rows * LANE_STEP;
+
+  for (guint g = R; g < N; g++)
+    lanes_gradient (d_params,
+        (LaneColumns[]){ { &t[BIAS], g, ones }, { &t[WEIGHT_IH], g, x },
+            { &t[WEIGHT_HH], g, h } },
+        3, d + g * gate, rows, n);
+  lanes_gradient (d_params,
+      (LaneColumns[]){ { &t[BIAS], N, ones }, { &t[WEIGHT_IH], N, x } }, 2,
+      d + N * gate, rows, n);
+  lanes_gradient (d_params,
+      (LaneColumns[]){ { &t[BIAS_HN], 0, ones }, { &t[WEIGHT_HH], N, h } }, 2,
+      d + GROUP_HN * gate, rows, n);
+}
+
+static const LaneCell lane_cell = { .n_states = 1,
+  .n_kept = N_KEPT,
+  .n_gates = 4,
+  .n_in_gates = 3,
+  .step = step_lanes,
+  .back = back_lanes,
+  .gradient = gradient_lanes };
+
+static gboolean
+grouped (const SeqLayer *layer)
+{
+  return ((const Gru *) layer)->reset_after && !layer->quantised;
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  lanes_run (layer, &lane_cell, grouped (layer), block, run_alone);
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  lanes_grad (layer, &lane_cell, grouped (layer), block, g, grad_lane);
+}
+
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  gsize of_lane = transpose_size (&layer->tensors[WEIGHT_IH])
+                  + transpose_size (&layer->tensors[WEIGHT_HH])
+                  + 2 * SEQ_PAD (layer->n_out);
+
+  return MAX (of_lane, lane_scratch (layer, &lane_cell, n_lanes));
 }
 
 const SeqLayerClass SEQ_CLASS (gru) = {

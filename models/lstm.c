@@ -12,9 +12,8 @@
  *
  * bias is the sum of PyTorch's two. State: h [proj or H] then c [H], padded.
  * Tape: i, f, g, o, c, tanh (c) and, with a projection, m, each [H], padded;
- * grad() leaves the gates' gradients in place of the gates. Of a group of
- * lanes: rows of x, h and c from before the frame, the four gates and tanh (c);
- * behind them room for h and c of the last frame.
+ * grad() leaves the gates' gradients in place of the gates. What groups of
+ * lanes keep is lanes.h's business.
  */
 #include "src/simd/lanes.h"
 #include "src/simd/product.h"
@@ -29,6 +28,9 @@ typedef struct {
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, FIRST_OPTIONAL };
 enum { I, F, G, O, C, TANH_C, M, N_OUT };
+enum { TANH = O + 1, N_KEPT }; /* what groups of lanes keep */
+
+static const LaneCell lane_cell;
 
 static const char *const options[] = { "hidden_size", "proj_size",
   "initial_state", "chrono", QUANT_OPTIONS, NULL };
@@ -73,9 +75,7 @@ init (SeqLayer *layer, GVariant *config, GError **error)
     return FALSE;
   }
   layer->n_tape = (self->proj_size ? 7 : 6) * self->rows;
-  if (!self->proj_size)
-    layer->n_tape =
-        MAX (layer->n_tape, SEQ_PAD (2 * layer->n_in + 9 * LANE_PAD (n_h)));
+  layer->n_tape = MAX (layer->n_tape, lane_tape (layer, &lane_cell));
   return TRUE;
 }
 
@@ -233,177 +233,39 @@ run_lane (const Lstm *self, guint precision, const SeqBlock *block, guint lane)
     memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
 }
 
-/* Where a group's rows lie in a frame of its tape, reals. */
-typedef struct {
-  guint rows; /* of h: units, padded */
-  gsize h, c, gates, next;
-} Places;
-
-enum { TANH = O + 1, N_KEPT }; /* i, f, g, o, tanh (c): one row after another */
-
-SEQ_INLINE Places
-places_of (const Lstm *self, guint lanes)
-{
-  guint rows = LANE_PAD (self->hidden_size);
-  gsize h = self->base.n_in * lanes, n = rows * lanes;
-
-  return (Places){ rows, h, h + n, h + 2 * n, h + 7 * n };
-}
-
-/* One frame of a group; h and c go to the frame `next`. */
-SEQ_INLINE void
-step_lanes (const Lstm *self, const real *params, guint vecs, real *frame,
-    real *next, gboolean keep)
-{
-  const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
-  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
-  const SeqTensor *bias = &self->base.tensors[BIAS];
-  guint lanes = vecs * SEQ_VEC, units = lane_units (4, vecs);
-  guint n = units * vecs;
-  Places at = places_of (self, lanes);
-
-  for (guint u = 0; u < at.rows; u += units) {
-    const real *b = params + seq_tensor_index (bias, 0, u, 0);
-    vec a[LANE_SUMS];
-
-    LANE_FOR (i, 4 * n)
-      a[i] = vec_splat (b[i / n * SEQ_TILE + i / vecs % units]);
-    lanes_product (a, 4, units, vecs, params + seq_tensor_index (ih, 0, u, 0),
-        4 * SEQ_TILE, frame, self->base.n_in);
-    lanes_product (a, 4, units, vecs, params + seq_tensor_index (hh, 0, u, 0),
-        4 * SEQ_TILE, frame + at.h, hh->cols);
-    LANE_FOR (k, n) {
-      gsize row = u * lanes + k * SEQ_VEC;
-      vec gates[4] = { a[I * n + k], a[F * n + k], a[G * n + k], a[O * n + k] };
-      vec out[N_OUT];
-
-      cell (gates, vec_load (frame + at.c + row), out);
-      vec_store (next + at.c + row, out[C]);
-      vec_store (next + at.h + row, out[M]);
-      if (keep) {
-        real *to = frame + at.gates + (u + k / vecs) * N_KEPT * lanes
-                   + k % vecs * SEQ_VEC;
-
-        LANE_FOR (g, 4)
-          vec_store (to + g * lanes, out[g]);
-        vec_store (to + TANH * lanes, out[TANH_C]);
-      }
-    }
-  }
-}
-
-/* All frames of a group. Without a tape two frames take turns. */
-SEQ_INLINE void
-run_group (const Lstm *self, const SeqBlock *block, guint lane, guint vecs,
-    gboolean keep)
-{
-  const SeqLayer *layer = &self->base;
-  guint lanes = vecs * SEQ_VEC, n_used = MIN (lanes, block->n_lanes - lane);
-  Places at = places_of (self, lanes);
-  real *state = block->state + lane * block->state_stride;
-  real *frame = block->tape + lane * block->tape_stride, *next = frame;
-  gsize n_h = SEQ_PAD (layer->n_out);
-
-  lanes_in (frame + at.h, lanes, state, block->state_stride, layer->n_out,
-      at.rows, n_used);
-  lanes_in (frame + at.c, lanes, state + n_h, block->state_stride, layer->n_out,
-      at.rows, n_used);
-  for (guint t = 0; t < block->n_frames; t++) {
-    gsize row = (gsize) t * block->n_lanes + lane;
-
-    if (!keep)
-      next = block->tape + (t % 2 ? 0 : at.next);
-    else if (t + 1 < block->n_frames)
-      next = frame + block->n_lanes * block->tape_stride;
-    else
-      next = frame + at.next - at.h;
-    lanes_in (frame, lanes, block->in + row * block->in_stride,
-        block->in_stride, layer->n_in, layer->n_in, n_used);
-    step_lanes (self, block->params, vecs, frame, next, keep);
-    lanes_out (block->out + row * block->out_stride, block->out_stride,
-        next + at.h, lanes, layer->n_out, n_used);
-    frame = next;
-  }
-  lanes_out (
-      state, block->state_stride, frame + at.h, lanes, layer->n_out, n_used);
-  lanes_out (state + n_h, block->state_stride, frame + at.c, lanes,
-      layer->n_out, n_used);
-}
-
-/* Vectors of the group that begins with a lane; 0: that lane goes alone. */
-static guint
-group_at (const Lstm *self, const SeqBlock *block, guint lane)
-{
-  return self->proj_size || self->base.quantised ? 0 : lane_vecs (block, lane);
-}
-
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
 {
   const Lstm *self = (const Lstm *) layer;
-  gboolean keep = block->tape_stride > 0;
 
-  for (guint lane = 0, vecs; lane < block->n_lanes;
-       lane += vecs ? vecs * SEQ_VEC : 1) {
-    vecs = group_at (self, block, lane);
-    switch (vecs * 2 + keep) {
-      case 2:
-        run_group (self, block, lane, 1, FALSE);
-        break;
-      case 3:
-        run_group (self, block, lane, 1, TRUE);
-        break;
-      case 4:
-        run_group (self, block, lane, 2, FALSE);
-        break;
-      case 5:
-        run_group (self, block, lane, 2, TRUE);
-        break;
-      case 6:
-        run_group (self, block, lane, 3, FALSE);
-        break;
-      case 7:
-        run_group (self, block, lane, 3, TRUE);
-        break;
-      default:
-        if (self->quant.precision == QUANT_INT8)
-          run_lane (self, QUANT_INT8, block, lane);
-        else if (self->quant.precision == QUANT_INT16)
-          run_lane (self, QUANT_INT16, block, lane);
-        else
-          run_lane (self, QUANT_NONE, block, lane);
-    }
-  }
+  if (self->quant.precision == QUANT_INT8)
+    run_lane (self, QUANT_INT8, block, lane);
+  else if (self->quant.precision == QUANT_INT16)
+    run_lane (self, QUANT_INT16, block, lane);
+  else
+    run_lane (self, QUANT_NONE, block, lane);
 }
 
+/* For one lane: transposes; then dh, dm and, with a projection, dh of every
+ * frame. */
 static gsize
-n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+n_scratch_lane (const SeqLayer *layer, guint n_frames)
 {
   const Lstm *self = (const Lstm *) layer;
-  guint rows = LANE_PAD (self->hidden_size);
-  gsize of_lane, of_group = 0;
 
-  /* the gates' gradients and what they are multiplied with; dh, dc, d_out and
-   * d_in of a frame */
-  if (n_lanes >= SEQ_VEC && !self->proj_size)
-    of_group = (1 + layer->n_in + 5 * rows) * LANE_STEP
-               + (3 * rows + layer->n_in) * LANE_VECS * SEQ_VEC;
-  /* transposes; then dh, dm and, with a projection, dh of every frame */
-  of_lane =
-      transpose_size (&layer->tensors[WEIGHT_IH])
-      + transpose_size (&layer->tensors[WEIGHT_HH])
-      + (self->proj_size ? transpose_size (&layer->tensors[FIRST_OPTIONAL])
-                               + n_frames * SEQ_PAD (layer->n_out)
-                         : 0)
-      + SEQ_PAD (layer->n_out) + self->rows;
-  return MAX (of_lane, of_group);
+  return transpose_size (&layer->tensors[WEIGHT_IH])
+         + transpose_size (&layer->tensors[WEIGHT_HH])
+         + (self->proj_size ? transpose_size (&layer->tensors[FIRST_OPTIONAL])
+                                  + n_frames * SEQ_PAD (layer->n_out)
+                            : 0)
+         + SEQ_PAD (layer->n_out) + self->rows;
 }
 
 static void
 grad_lane (
-    const Lstm *self, const SeqBlock *block, const SeqGrad *g, guint lane)
+    const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g, guint lane)
 {
-  const SeqLayer *layer = &self->base;
+  const Lstm *self = (const Lstm *) layer;
   const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   const SeqTensor *hr =
@@ -482,119 +344,129 @@ grad_lane (
   }
 }
 
-/* One frame of a group: from dh and dc after the frame to those before it. d:
- * [gate * rows + row], LANE_STEP apart. */
+/* --- groups of lanes --------------------------------------------------------
+ */
+
 SEQ_INLINE void
-step_back (const Lstm *self, const real *params, guint vecs, const real *frame,
-    const real *before, const real *d_out, real *dh, real *dc, real *d)
+step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+    real *next, gboolean keep)
 {
-  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
-  guint lanes = vecs * SEQ_VEC;
-  Places at = places_of (self, lanes);
+  const SeqTensor *t = layer->tensors;
+  guint lanes = vecs * SEQ_VEC, units = lane_units (4, vecs), n = units * vecs;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
 
-  for (guint u = 0; u < at.rows; u++)
-    LANE_FOR (v, vecs) {
-      gsize row = u * lanes + v * SEQ_VEC;
-      gsize kept = at.gates + u * N_KEPT * lanes + v * SEQ_VEC;
-      real *to = d + u * LANE_STEP + v * SEQ_VEC;
-      vec i = vec_load (frame + kept + I * lanes);
-      vec f = vec_load (frame + kept + F * lanes);
-      vec g = vec_load (frame + kept + G * lanes);
-      vec o = vec_load (frame + kept + O * lanes);
-      vec tanh_c = vec_load (frame + kept + TANH * lanes);
-      vec dy = vec_load (dh + row) + vec_load (d_out + row);
-      vec dcell = vec_load (dc + row) + dy * o * (1 - tanh_c * tanh_c);
+  for (guint u = 0; u < at.rows; u += units) {
+    vec a[LANE_SUMS];
 
-      /* the tape is larger than the caches and is read backwards */
-      LANE_FOR (k, N_KEPT)
-        __builtin_prefetch (before + kept + k * lanes);
-      __builtin_prefetch (before + at.c + row);
-      __builtin_prefetch (before + at.h + row);
-      vec_store (to + I * at.rows * LANE_STEP, dcell * g * i * (1 - i));
-      vec_store (to + F * at.rows * LANE_STEP,
-          dcell * vec_load (frame + at.c + row) * f * (1 - f));
-      vec_store (to + G * at.rows * LANE_STEP, dcell * i * (1 - g * g));
-      vec_store (to + O * at.rows * LANE_STEP, dy * tanh_c * o * (1 - o));
-      vec_store (dc + row, dcell * f);
+    lanes_bias (
+        a, 4, units, vecs, params + seq_tensor_index (&t[BIAS], 0, u, 0));
+    lanes_product (a, 4, units, vecs,
+        params + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 4 * SEQ_TILE, frame,
+        layer->n_in);
+    lanes_product (a, 4, units, vecs,
+        params + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 4 * SEQ_TILE,
+        frame + at.h, layer->n_out);
+    LANE_FOR (k, n) {
+      gsize row = u * lanes + k * SEQ_VEC;
+      vec gates[4] = { a[I * n + k], a[F * n + k], a[G * n + k], a[O * n + k] };
+      vec out[N_OUT];
+
+      cell (gates, vec_load (frame + at.c + row), out);
+      vec_store (next + at.c + row, out[C]);
+      vec_store (next + at.h + row, out[M]);
+      if (keep) {
+        real *to = frame + lane_kept (&lane_cell, &at, u + k / vecs, vecs)
+                   + k % vecs * SEQ_VEC;
+
+        LANE_FOR (g, 4)
+          vec_store (to + g * lanes, out[g]);
+        vec_store (to + TANH * lanes, out[TANH_C]);
+      }
     }
-  lanes_back (hh, params, 0, 4, d, at.rows, vecs, dh, FALSE);
+  }
 }
 
 SEQ_INLINE void
-grad_group (const Lstm *self, const SeqBlock *block, const SeqGrad *g,
-    guint lane, guint vecs)
+back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+    const real *frame, const real *before, const real *d_out, real *d_states,
+    real *d)
 {
-  const SeqLayer *layer = &self->base;
-  guint lanes = vecs * SEQ_VEC, n_in = layer->n_in, n_out = layer->n_out;
-  Places at = places_of (self, lanes);
-  real *d_state = g->d_state + lane * block->state_stride;
-  real *d = g->scratch, *x = d + 4 * at.rows * LANE_STEP;
-  real *dh = x + (1 + n_in + at.rows) * LANE_STEP, *dc = dh + at.rows * lanes;
-  real *d_out = dc + at.rows * lanes, *d_in = d_out + at.rows * lanes;
-  LaneColumns columns[] = { { &layer->tensors[BIAS], 0, x },
-    { &layer->tensors[WEIGHT_IH], 0, x + LANE_STEP },
-    { &layer->tensors[WEIGHT_HH], 0, x + (1 + n_in) * LANE_STEP } };
+  guint lanes = vecs * SEQ_VEC;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+  gsize gate = at.rows * LANE_STEP;
+  real *dh = d_states, *dc = dh + at.rows * lanes;
 
-  for (gsize i = 0; i < LANE_BLOCK; i++)
-    x[i] = 1;
-  lanes_in (dh, lanes, d_state, block->state_stride, n_out, at.rows, lanes);
-  lanes_in (dc, lanes, d_state + SEQ_PAD (n_out), block->state_stride, n_out,
-      at.rows, lanes);
-  for (guint end = block->n_frames, n; end > 0; end -= n) {
-    n = MIN (end, LANE_BLOCK / lanes);
-    for (guint k = n; k-- > 0;) {
-      gsize row = (gsize) (end - n + k) * block->n_lanes + lane;
-      const real *frame = block->tape + row * block->tape_stride;
-      const real *before =
-          frame
-          - (row >= block->n_lanes ? block->n_lanes : 0) * block->tape_stride;
+  for (guint u = 0; u < at.rows; u++) {
+    lanes_prefetch (&lane_cell, &at, before, u, vecs);
+    LANE_FOR (v, vecs) {
+      gsize row = u * lanes + v * SEQ_VEC;
+      const real *kept =
+          frame + lane_kept (&lane_cell, &at, u, vecs) + v * SEQ_VEC;
+      real *to = d + u * LANE_STEP + v * SEQ_VEC;
+      vec i = vec_load (kept + I * lanes), f = vec_load (kept + F * lanes);
+      vec g = vec_load (kept + G * lanes), o = vec_load (kept + O * lanes);
+      vec tanh_c = vec_load (kept + TANH * lanes);
+      vec dy = vec_load (dh + row) + vec_load (d_out + row);
+      vec dcell = vec_load (dc + row) + dy * o * (1 - tanh_c * tanh_c);
 
-      lanes_in (d_out, lanes, g->d_out + row * block->out_stride,
-          block->out_stride, n_out, at.rows, lanes);
-      step_back (self, block->params, vecs, frame, before, d_out, dh, dc,
-          d + k * lanes);
-      if (g->d_in) {
-        lanes_back (&layer->tensors[WEIGHT_IH], block->params, 0, 4,
-            d + k * lanes, at.rows, vecs, d_in, FALSE);
-        lanes_out (g->d_in + row * g->d_in_stride, g->d_in_stride, d_in, lanes,
-            n_in, lanes);
-      }
-      lanes_gather (x + LANE_STEP + k * lanes, frame, n_in + n_out, lanes);
-    }
-    for (guint gate = 0; gate < 4; gate++) {
-      for (guint i = 0; i < G_N_ELEMENTS (columns); i++)
-        columns[i].gate = gate;
-      lanes_gradient (g->d_params, columns, G_N_ELEMENTS (columns),
-          d + gate * at.rows * LANE_STEP, at.rows, n * lanes);
+      vec_store (to + I * gate, dcell * g * i * (1 - i));
+      vec_store (
+          to + F * gate, dcell * vec_load (frame + at.c + row) * f * (1 - f));
+      vec_store (to + G * gate, dcell * i * (1 - g * g));
+      vec_store (to + O * gate, dy * tanh_c * o * (1 - o));
+      vec_store (dc + row, dcell * f);
     }
   }
-  lanes_out (d_state, block->state_stride, dh, lanes, n_out, lanes);
-  lanes_out (
-      d_state + SEQ_PAD (n_out), block->state_stride, dc, lanes, n_out, lanes);
+  lanes_back (
+      &layer->tensors[WEIGHT_HH], params, 0, 4, d, at.rows, vecs, dh, FALSE);
+}
+
+SEQ_INLINE void
+gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+    const real *ones, const real *x, const real *h, gsize n)
+{
+  const SeqTensor *t = layer->tensors;
+  guint rows = LANE_PAD (layer->n_out);
+
+  for (guint gate = 0; gate < 4; gate++)
+    lanes_gradient (d_params,
+        (LaneColumns[]){ { &t[BIAS], gate, ones }, { &t[WEIGHT_IH], gate, x },
+            { &t[WEIGHT_HH], gate, h } },
+        3, d + gate * rows * LANE_STEP, rows, n);
+}
+
+/* i, f, g, o and tanh (c) are kept. */
+static const LaneCell lane_cell = { .n_states = 2,
+  .n_kept = N_KEPT,
+  .n_gates = 4,
+  .n_in_gates = 4,
+  .step = step_lanes,
+  .back = back_lanes,
+  .gradient = gradient_lanes };
+
+static gboolean
+grouped (const SeqLayer *layer)
+{
+  return ((const Lstm *) layer)->proj_size == 0 && !layer->quantised;
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  lanes_run (layer, &lane_cell, grouped (layer), block, run_alone);
 }
 
 static void
 grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
-  const Lstm *self = (const Lstm *) layer;
+  lanes_grad (layer, &lane_cell, grouped (layer), block, g, grad_lane);
+}
 
-  for (guint lane = 0, vecs; lane < block->n_lanes;
-       lane += vecs ? vecs * SEQ_VEC : 1) {
-    vecs = group_at (self, block, lane);
-    switch (vecs) {
-      case 1:
-        grad_group (self, block, g, lane, 1);
-        break;
-      case 2:
-        grad_group (self, block, g, lane, 2);
-        break;
-      case 3:
-        grad_group (self, block, g, lane, 3);
-        break;
-      default:
-        grad_lane (self, block, g, lane);
-    }
-  }
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  return MAX (lane_scratch (layer, &lane_cell, n_lanes),
+      n_scratch_lane (layer, n_frames));
 }
 
 const SeqLayerClass SEQ_CLASS (lstm) = {

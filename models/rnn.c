@@ -4,8 +4,10 @@
  *   h = act (W_ih x + W_hh h + b),  act = tanh or relu;  the output is h
  *
  * bias is the sum of PyTorch's two. State: h, padded. Tape: h of the frame,
- * in place of which grad() leaves the gradient before the activation.
+ * in place of which grad() leaves the gradient before the activation. What
+ * groups of lanes keep is lanes.h's business.
  */
+#include "src/simd/lanes.h"
 #include "src/simd/product.h"
 #include "src/simd/quant.h"
 
@@ -17,6 +19,8 @@ typedef struct {
 
 enum { WEIGHT_IH, WEIGHT_HH, BIAS, H0 };
 enum { TANH, RELU };
+
+static const LaneCell lane_cell;
 
 static const char *const options[] = { "hidden_size", "nonlinearity",
   "initial_state", QUANT_OPTIONS, NULL };
@@ -48,7 +52,8 @@ init (SeqLayer *layer, GVariant *config, GError **error)
         "bounds");
     return FALSE;
   }
-  layer->n_state = layer->n_tape = SEQ_PAD (layer->n_out);
+  layer->n_state = SEQ_PAD (layer->n_out);
+  layer->n_tape = lane_tape (layer, &lane_cell);
   return TRUE;
 }
 
@@ -77,6 +82,23 @@ start (const SeqLayer *layer, const real *params, real *state)
         layer->n_out * sizeof (real));
 }
 
+SEQ_INLINE vec
+activate (const Rnn *self, vec a)
+{
+  if (self->nonlinearity == TANH)
+    return vec_tanh (a);
+  return vec_select (a < 0, vec_splat (0), a);
+}
+
+/* d times the activation's slope where it gave y. */
+SEQ_INLINE vec
+slope_times (const Rnn *self, vec y, vec d)
+{
+  if (self->nonlinearity == TANH)
+    return d * (1 - y * y);
+  return vec_select (y > 0, d, vec_splat (0));
+}
+
 /* n strips (a constant) of one frame of one lane, from strip `first` on. */
 SEQ_INLINE void
 strips (const Rnn *self, guint first, guint n, const real *params,
@@ -93,13 +115,8 @@ strips (const Rnn *self, guint first, guint n, const real *params,
   }
   row_products (a, n, ih, x, self->base.n_in);
   row_products (a, n, hh, h, self->base.n_out);
-  for (guint s = 0; s < n; s++) {
-    if (self->nonlinearity == TANH)
-      a[s] = vec_tanh (a[s]);
-    else
-      a[s] = vec_select (a[s] < 0, vec_splat (0), a[s]);
-    vec_store (out + (first + s) * SEQ_VEC, a[s]);
-  }
+  for (guint s = 0; s < n; s++)
+    vec_store (out + (first + s) * SEQ_VEC, activate (self, a[s]));
 }
 
 /* One strip of frame t with packed weights: h, and x where it is bounded, are
@@ -166,28 +183,21 @@ run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
 {
   const Rnn *self = (const Rnn *) layer;
 
-  for (guint lane = 0; lane < block->n_lanes; lane++)
-    if (self->quant.precision == QUANT_INT8)
-      run_lane (self, QUANT_INT8, block, lane);
-    else if (self->quant.precision == QUANT_INT16)
-      run_lane (self, QUANT_INT16, block, lane);
-    else
-      run_lane (self, QUANT_NONE, block, lane);
-}
-
-static gsize
-n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
-{
-  return transpose_size (&layer->tensors[WEIGHT_IH])
-         + transpose_size (&layer->tensors[WEIGHT_HH]) + SEQ_PAD (layer->n_out);
+  if (self->quant.precision == QUANT_INT8)
+    run_lane (self, QUANT_INT8, block, lane);
+  else if (self->quant.precision == QUANT_INT16)
+    run_lane (self, QUANT_INT16, block, lane);
+  else
+    run_lane (self, QUANT_NONE, block, lane);
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+grad_lane (
+    const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g, guint lane)
 {
   const Rnn *self = (const Rnn *) layer;
   const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
@@ -197,50 +207,147 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
   real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
   real *dh = hh_t + transpose_size (hh);
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    real *d_state = g->d_state + lane * block->state_stride;
-    real *tapes = block->tape + lane * block->tape_stride;
-    SeqRows in = { block->in + lane * block->in_stride,
-      block->n_lanes * block->in_stride, NULL };
-    SeqRows h = { block->out + lane * block->out_stride,
-      block->n_lanes * block->out_stride,
-      block->state + lane * block->state_stride };
+  const real *params = block->params + lane * block->params_stride;
+  real *d_state = g->d_state + lane * block->state_stride;
+  real *tapes = block->tape + lane * block->tape_stride;
+  SeqRows in = { block->in + lane * block->in_stride,
+    block->n_lanes * block->in_stride, NULL };
+  SeqRows h = { block->out + lane * block->out_stride,
+    block->n_lanes * block->out_stride,
+    block->state + lane * block->state_stride };
 
-    if (lane == 0 || block->params_stride) {
-      if (g->d_in)
-        transpose (ih, params, ih_t);
-      transpose (hh, params, hh_t);
+  if (g->d_in)
+    transpose (ih, params, ih_t);
+  transpose (hh, params, hh_t);
+  memcpy (dh, d_state, rows * sizeof (real));
+  for (guint t = block->n_frames; t-- > 0;) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+    const real *d_out = g->d_out + row * block->out_stride;
+    real *tape = tapes + t * tape_step;
+
+    for (gsize u = 0; u < rows; u += SEQ_VEC) {
+      vec d = vec_load (dh + u) + vec_load (d_out + u);
+
+      vec_store (tape + u, slope_times (self, vec_load (tape + u), d));
     }
-    memcpy (dh, d_state, rows * sizeof (real));
-    for (guint t = block->n_frames; t-- > 0;) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *d_out = g->d_out + row * block->out_stride;
-      real *tape = tapes + t * tape_step;
-
-      for (gsize u = 0; u < rows; u += SEQ_VEC) {
-        vec y = vec_load (tape + u);
-        vec d = vec_load (dh + u) + vec_load (d_out + u);
-
-        if (self->nonlinearity == TANH)
-          d *= 1 - y * y;
-        else
-          d = vec_select (y > 0, d, vec_splat (0));
-        vec_store (tape + u, d);
-      }
-      transposed_product (hh, 0, 1, hh_t, tape, dh, FALSE);
-      if (g->d_in)
-        transposed_product (
-            ih, 0, 1, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
-    }
-    memcpy (d_state, dh, rows * sizeof (real));
-    tensor_gradient (
-        ih, 0, 1, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
-    tensor_gradient (
-        hh, 0, 1, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
-    tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, tapes, tape_step,
-        rows, NULL, 0, block->n_frames);
+    transposed_product (hh, 0, 1, hh_t, tape, dh, FALSE);
+    if (g->d_in)
+      transposed_product (
+          ih, 0, 1, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
   }
+  memcpy (d_state, dh, rows * sizeof (real));
+  tensor_gradient (
+      ih, 0, 1, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+  tensor_gradient (
+      hh, 0, 1, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, tapes, tape_step,
+      rows, NULL, 0, block->n_frames);
+}
+
+/* --- groups of lanes --------------------------------------------------------
+ */
+
+SEQ_INLINE void
+units_lanes (const SeqLayer *layer, const real *params, guint vecs, guint first,
+    guint units, real *frame, real *next, gboolean keep)
+{
+  const SeqTensor *t = layer->tensors;
+  guint lanes = vecs * SEQ_VEC;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+  vec a[LANE_SUMS];
+
+  lanes_bias (
+      a, 1, units, vecs, params + seq_tensor_index (&t[BIAS], 0, first, 0));
+  lanes_row_product (a, units, vecs,
+      params + seq_tensor_index (&t[WEIGHT_IH], 0, first, 0), frame,
+      layer->n_in);
+  lanes_row_product (a, units, vecs,
+      params + seq_tensor_index (&t[WEIGHT_HH], 0, first, 0), frame + at.h,
+      layer->n_out);
+  LANE_FOR (k, units * vecs) {
+    gsize row = first * lanes + k * SEQ_VEC;
+    vec h = activate ((const Rnn *) layer, a[k]);
+
+    vec_store (next + at.h + row, h);
+    if (keep)
+      vec_store (frame + at.kept + row, h);
+  }
+}
+
+SEQ_INLINE void
+step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+    real *next, gboolean keep)
+{
+  guint rows = LANE_PAD (layer->n_out), u = 0;
+
+  if (8 * vecs <= LANE_SUMS)
+    for (; u + 8 <= rows; u += 8)
+      units_lanes (layer, params, vecs, u, 8, frame, next, keep);
+  for (; u < rows; u += 4)
+    units_lanes (layer, params, vecs, u, 4, frame, next, keep);
+}
+
+SEQ_INLINE void
+back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+    const real *frame, const real *before, const real *d_out, real *dh, real *d)
+{
+  guint lanes = vecs * SEQ_VEC;
+  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+
+  for (guint u = 0; u < at.rows; u++) {
+    lanes_prefetch (&lane_cell, &at, before, u, vecs);
+    LANE_FOR (v, vecs) {
+      gsize row = u * lanes + v * SEQ_VEC;
+
+      vec_store (d + u * LANE_STEP + v * SEQ_VEC,
+          slope_times ((const Rnn *) layer, vec_load (frame + at.kept + row),
+              vec_load (dh + row) + vec_load (d_out + row)));
+    }
+  }
+  lanes_back (
+      &layer->tensors[WEIGHT_HH], params, 0, 1, d, at.rows, vecs, dh, FALSE);
+}
+
+SEQ_INLINE void
+gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+    const real *ones, const real *x, const real *h, gsize n)
+{
+  const SeqTensor *t = layer->tensors;
+
+  lanes_gradient (d_params,
+      (LaneColumns[]){ { &t[BIAS], 0, ones }, { &t[WEIGHT_IH], 0, x },
+          { &t[WEIGHT_HH], 0, h } },
+      3, d, LANE_PAD (layer->n_out), n);
+}
+
+static const LaneCell lane_cell = { .n_states = 1,
+  .n_kept = 1,
+  .n_gates = 1,
+  .n_in_gates = 1,
+  .step = step_lanes,
+  .back = back_lanes,
+  .gradient = gradient_lanes };
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  lanes_run (layer, &lane_cell, !layer->quantised, block, run_alone);
+}
+
+static void
+grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+{
+  lanes_grad (layer, &lane_cell, TRUE, block, g, grad_lane);
+}
+
+static gsize
+n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+{
+  gsize of_lane = transpose_size (&layer->tensors[WEIGHT_IH])
+                  + transpose_size (&layer->tensors[WEIGHT_HH])
+                  + SEQ_PAD (layer->n_out);
+
+  return MAX (of_lane, lane_scratch (layer, &lane_cell, n_lanes));
 }
 
 const SeqLayerClass SEQ_CLASS (rnn) = {

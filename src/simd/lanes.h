@@ -192,6 +192,14 @@ lanes_pass (vec *acc, guint gates, guint units, guint vecs, const real *w,
   }
 }
 
+/* acc[gate][unit][vec] = the bias at b, all lanes alike. */
+SEQ_INLINE void
+lanes_bias (vec *acc, guint gates, guint units, guint vecs, const real *b)
+{
+  LANE_FOR (i, gates * units * vecs)
+    acc[i] = vec_splat (b[i / (units * vecs) * SEQ_TILE + i / vecs % units]);
+}
+
 /* acc += the product in two parts, as strip_product() does it. */
 SEQ_INLINE void
 lanes_product (vec *acc, guint gates, guint units, guint vecs, const real *w,
@@ -364,4 +372,220 @@ lanes_gather (real *to, const real *from, guint n, guint lanes)
   for (guint k = 0; k < n; k++)
     for (guint l = 0; l < lanes; l += SEQ_VEC)
       vec_store (to + k * LANE_STEP + l, vec_load (from + k * lanes + l));
+}
+
+/* --- recurrent layers --------------------------------------------------------
+ */
+
+/* What a kind is to a group. Its units' states are of n_out each, SEQ_PAD
+ * (n_out) apart in the state of a lane, the output h first. Tensor 0 is the
+ * input's.
+ *
+ * The frame of a group in the tape is rows of x; of each state from before the
+ * frame; then, unit by unit, n_kept rows that step() leaves for back(). Behind
+ * them is room for the states after the last frame. Without a tape two frames
+ * take turns. */
+typedef struct {
+  guint n_states, n_kept, n_gates; /* gates: rows of gradients a unit */
+  guint n_in_gates;                /* of which those before are tensor 0's */
+  /* One frame: states go to `next`. keep: fill what is kept */
+  void (*step) (const SeqLayer *layer, const real *params, guint vecs,
+      real *frame, real *next, gboolean keep);
+  /* One frame back: d_states from after the frame to before it, and d [gate *
+   * rows + row], LANE_STEP apart. before: the frame that comes next. */
+  void (*back) (const SeqLayer *layer, const real *params, guint vecs,
+      const real *frame, const real *before, const real *d_out, real *d_states,
+      real *d);
+  /* Adds to d_params from d and the rows 1, x and h before; n reals a row */
+  void (*gradient) (const SeqLayer *layer, real *d_params, const real *d,
+      const real *ones, const real *x, const real *h, gsize n);
+} LaneCell;
+
+/* Where rows lie in a frame, reals. */
+typedef struct {
+  guint rows; /* of a state */
+  gsize h, c; /* the states */
+  gsize kept, next;
+} LanePlaces;
+
+SEQ_INLINE LanePlaces
+lane_places (const SeqLayer *layer, const LaneCell *cell, guint vecs)
+{
+  guint rows = LANE_PAD (layer->n_out);
+  gsize lanes = vecs * SEQ_VEC, n = rows * lanes, h = layer->n_in * lanes;
+  gsize kept = h + cell->n_states * n;
+
+  return (LanePlaces){ rows, h, h + n, kept, kept + cell->n_kept * n };
+}
+
+/* A unit's first kept row. */
+SEQ_INLINE gsize
+lane_kept (const LaneCell *cell, const LanePlaces *at, guint unit, guint vecs)
+{
+  return at->kept + unit * cell->n_kept * vecs * SEQ_VEC;
+}
+
+/* Reals a lane and frame that the tape must have for groups. */
+SEQ_INLINE gsize
+lane_tape (const SeqLayer *layer, const LaneCell *cell)
+{
+  return SEQ_PAD (
+      2 * layer->n_in
+      + (2 * cell->n_states + cell->n_kept) * LANE_PAD (layer->n_out));
+}
+
+/* Reals of scratch that the gradient of groups takes. */
+SEQ_INLINE gsize
+lane_scratch (const SeqLayer *layer, const LaneCell *cell, guint n_lanes)
+{
+  gsize rows = LANE_PAD (layer->n_out);
+
+  if (n_lanes < SEQ_VEC)
+    return 0;
+  return (cell->n_gates * rows + 1 + layer->n_in + rows) * LANE_STEP
+         + ((cell->n_states + 1) * rows + layer->n_in) * LANE_VECS * SEQ_VEC;
+}
+
+/* Fetches a unit's part of a frame: the tape is larger than the caches, and
+ * nobody else sees that it is read backwards. */
+SEQ_INLINE void
+lanes_prefetch (const LaneCell *cell, const LanePlaces *at, const real *frame,
+    guint unit, guint vecs)
+{
+  gsize lanes = vecs * SEQ_VEC;
+
+  LANE_FOR (i, cell->n_kept * vecs)
+    __builtin_prefetch (frame + lane_kept (cell, at, unit, vecs) + i * SEQ_VEC);
+  LANE_FOR (s, cell->n_states)
+    LANE_FOR (v, vecs)
+      __builtin_prefetch (
+          frame + at->h + (s * at->rows + unit) * lanes + v * SEQ_VEC);
+}
+
+SEQ_INLINE void
+lanes_run_group (const SeqLayer *layer, const LaneCell *cell,
+    const SeqBlock *block, guint lane, guint vecs, gboolean keep)
+{
+  guint lanes = vecs * SEQ_VEC, n_used = MIN (lanes, block->n_lanes - lane);
+  LanePlaces at = lane_places (layer, cell, vecs);
+  real *state = block->state + lane * block->state_stride;
+  real *frame = block->tape + lane * block->tape_stride, *next;
+  gsize n_state = SEQ_PAD (layer->n_out);
+
+  for (guint s = 0; s < cell->n_states; s++)
+    lanes_in (frame + at.h + s * at.rows * lanes, lanes, state + s * n_state,
+        block->state_stride, layer->n_out, at.rows, n_used);
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + lane;
+
+    if (!keep)
+      next = block->tape + (t % 2 ? 0 : at.next);
+    else if (t + 1 < block->n_frames)
+      next = frame + block->n_lanes * block->tape_stride;
+    else
+      next = frame + at.next - at.h;
+    lanes_in (frame, lanes, block->in + row * block->in_stride,
+        block->in_stride, layer->n_in, layer->n_in, n_used);
+    cell->step (layer, block->params, vecs, frame, next, keep);
+    lanes_out (block->out + row * block->out_stride, block->out_stride,
+        next + at.h, lanes, layer->n_out, n_used);
+    frame = next;
+  }
+  for (guint s = 0; s < cell->n_states; s++)
+    lanes_out (state + s * n_state, block->state_stride,
+        frame + at.h + s * at.rows * lanes, lanes, layer->n_out, n_used);
+}
+
+SEQ_INLINE void
+lanes_grad_group (const SeqLayer *layer, const LaneCell *cell,
+    const SeqBlock *block, const SeqGrad *g, guint lane, guint vecs)
+{
+  guint lanes = vecs * SEQ_VEC, n_in = layer->n_in, n_out = layer->n_out;
+  LanePlaces at = lane_places (layer, cell, vecs);
+  gsize n_state = SEQ_PAD (n_out), step = block->n_lanes * block->tape_stride;
+  real *d_state = g->d_state + lane * block->state_stride;
+  real *d = g->scratch, *ones = d + cell->n_gates * at.rows * LANE_STEP;
+  real *x = ones + LANE_STEP, *h = x + n_in * LANE_STEP;
+  real *d_states = h + at.rows * LANE_STEP;
+  real *d_out = d_states + cell->n_states * at.rows * lanes;
+  real *d_in = d_out + at.rows * lanes;
+
+  for (gsize i = 0; i < LANE_BLOCK; i++)
+    ones[i] = 1;
+  for (guint s = 0; s < cell->n_states; s++)
+    lanes_in (d_states + s * at.rows * lanes, lanes, d_state + s * n_state,
+        block->state_stride, n_out, at.rows, lanes);
+  for (guint end = block->n_frames, n; end > 0; end -= n) {
+    n = MIN (end, LANE_BLOCK / lanes);
+    for (guint k = n; k-- > 0;) {
+      guint t = end - n + k;
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *frame = block->tape + row * block->tape_stride;
+
+      lanes_in (d_out, lanes, g->d_out + row * block->out_stride,
+          block->out_stride, n_out, at.rows, lanes);
+      cell->back (layer, block->params, vecs, frame,
+          t > 0 ? frame - step : frame, d_out, d_states, d + k * lanes);
+      if (g->d_in) {
+        lanes_back (&layer->tensors[0], block->params, 0, cell->n_in_gates,
+            d + k * lanes, at.rows, vecs, d_in, FALSE);
+        lanes_out (g->d_in + row * g->d_in_stride, g->d_in_stride, d_in, lanes,
+            n_in, lanes);
+      }
+      lanes_gather (x + k * lanes, frame, n_in + n_out, lanes);
+    }
+    cell->gradient (layer, g->d_params, d, ones, x, h, n * lanes);
+  }
+  for (guint s = 0; s < cell->n_states; s++)
+    lanes_out (d_state + s * n_state, block->state_stride,
+        d_states + s * at.rows * lanes, lanes, n_out, lanes);
+}
+
+/* run() and grad() of a layer: groups where `grouped` and lanes allow, the
+ * other lanes alone. */
+SEQ_INLINE void
+lanes_run (const SeqLayer *layer, const LaneCell *cell, gboolean grouped,
+    const SeqBlock *block,
+    void (*alone) (const SeqLayer *layer, const SeqBlock *block, guint lane))
+{
+  gboolean keep = block->tape_stride > 0;
+
+  for (guint lane = 0, vecs; lane < block->n_lanes;
+       lane += MAX (vecs * SEQ_VEC, 1)) {
+    vecs = grouped ? lane_vecs (block, lane) : 0;
+    if (vecs == 0)
+      alone (layer, block, lane);
+    else if (vecs == 1 && keep)
+      lanes_run_group (layer, cell, block, lane, 1, TRUE);
+    else if (vecs == 1)
+      lanes_run_group (layer, cell, block, lane, 1, FALSE);
+    else if (vecs == 2 && keep)
+      lanes_run_group (layer, cell, block, lane, 2, TRUE);
+    else if (vecs == 2)
+      lanes_run_group (layer, cell, block, lane, 2, FALSE);
+    else if (keep)
+      lanes_run_group (layer, cell, block, lane, 3, TRUE);
+    else
+      lanes_run_group (layer, cell, block, lane, 3, FALSE);
+  }
+}
+
+SEQ_INLINE void
+lanes_grad (const SeqLayer *layer, const LaneCell *cell, gboolean grouped,
+    const SeqBlock *block, const SeqGrad *g,
+    void (*alone) (const SeqLayer *layer, const SeqBlock *block,
+        const SeqGrad *g, guint lane))
+{
+  for (guint lane = 0, vecs; lane < block->n_lanes;
+       lane += MAX (vecs * SEQ_VEC, 1)) {
+    vecs = grouped ? lane_vecs (block, lane) : 0;
+    if (vecs == 0)
+      alone (layer, block, g, lane);
+    else if (vecs == 1)
+      lanes_grad_group (layer, cell, block, g, lane, 1);
+    else if (vecs == 2)
+      lanes_grad_group (layer, cell, block, g, lane, 2);
+    else
+      lanes_grad_group (layer, cell, block, g, lane, 3);
+  }
 }
