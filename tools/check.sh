@@ -44,7 +44,7 @@ logged () {
 
 build_packages
 packages clang-format libasan8 libubsan1 libtsan2 locales valgrind python3-gi \
-  python3-gst-1.0 gir1.2-gst-plugins-base-1.0
+  python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-h5py
 
 step "format: clang-format agrees with every C file"
 quietly clang-format --dry-run --Werror \

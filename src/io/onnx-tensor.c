@@ -224,6 +224,7 @@ read_outside (const Onnx__Tensor *tensor, gsize size, SeqOnnxSource *source,
     return NULL;
   }
   source->outside += size;
+  source->budget += SEQ_ONNX_BUDGET * size;
   return g_steal_pointer (&bytes);
 }
 

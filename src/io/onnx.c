@@ -24,6 +24,7 @@
 #define MAX_INPUTS 64 /* of a graph, without initializers */
 #define MAX_LAYERS 1024
 #define MAX_NODE_INPUTS 256
+#define MAX_NAMES (1 << 15) /* so that names made to collide cost little */
 #define MAX_PLACES 500 /* bytes of a message that names place after place */
 
 /* --- values ------------------------------------------------------------------
@@ -468,6 +469,21 @@ build (SeqOnnxReader *reader, const Onnx__Model *file,
 }
 
 static gboolean
+check_size (const Onnx__Graph *graph, GError **error)
+{
+  gsize n = graph->n_initializer + graph->n_input + graph->n_output;
+
+  for (gsize i = 0; i < graph->n_node; i++)
+    n += graph->node[i]->n_input + graph->node[i]->n_output + 1;
+  if (n <= MAX_NAMES)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+      "the graph has %zu nodes and names where at most %u can be", n,
+      MAX_NAMES);
+  return FALSE;
+}
+
+static gboolean
 check_opset (const Onnx__Model *file, gint64 *opset, GError **error)
 {
   *opset = 0;
@@ -486,16 +502,17 @@ check_opset (const Onnx__Model *file, gint64 *opset, GError **error)
 }
 
 static SeqModel *
-read_model (const Onnx__Model *file, const char *folder, gsize size,
-    GVariant *hints, GError **error)
+read_model (const Onnx__Model *file, gint64 opset, const char *folder,
+    gsize size, GVariant *hints, GError **error)
 {
   SeqOnnxReader reader = { .graph = file->graph,
+    .opset = opset,
     .values = g_hash_table_new (g_str_hash, g_str_equal),
     .owned = g_ptr_array_new_with_free_func (value_free),
     .initializers = g_hash_table_new (g_str_hash, g_str_equal),
     .errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free),
-    /* Slice, Concat, Unsqueeze and Transpose each copy a weight once */
-    .source = { .folder = folder, .budget = 4 * size + (1 << 20) } };
+    .source = {
+        .folder = folder, .budget = SEQ_ONNX_BUDGET * size + (1 << 20) } };
   const SeqOnnxValue *output;
   SeqModel *model = NULL;
 
@@ -506,7 +523,6 @@ read_model (const Onnx__Model *file, const char *folder, gsize size,
   if (seq_reader_refuse_hints (hints,
           (const char *const[]){ "nonlinearity", "head_activation", NULL },
           error)
-      && check_opset (file, &reader.opset, error)
       && add_inputs (&reader, error)) {
     for (gsize i = 0; i < file->graph->n_node; i++)
       evaluate (&reader, file->graph->node[i]);
@@ -529,6 +545,7 @@ seq_read_onnx (
   const guint8 *data = g_bytes_get_data (bytes, &size);
   Onnx__Model *file = onnx__model__unpack (NULL, size, data);
   SeqModel *model = NULL;
+  gint64 opset;
 
   if (!file)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
@@ -536,8 +553,8 @@ seq_read_onnx (
   else if (!file->graph)
     g_set_error (
         error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "there is no graph in the file");
-  else
-    model = read_model (file, folder, size, hints, error);
+  else if (check_opset (file, &opset, error) && check_size (file->graph, error))
+    model = read_model (file, opset, folder, size, hints, error);
   if (file)
     onnx__model__free_unpacked (file, NULL);
   if (!model)

@@ -26,6 +26,10 @@ enum { /* TensorProto.DataType */
   SEQ_ONNX_BFLOAT16 = 16
 };
 
+/* Numbers that folding may make for each byte of weights: Slice, Concat,
+ * Unsqueeze and Transpose each copy a weight, of two bytes or more, once. */
+#define SEQ_ONNX_BUDGET 2
+
 /* Where constants come from, and how much they may still take. */
 typedef struct {
   const char *folder; /* for data outside the file; NULL: nowhere */
