@@ -142,15 +142,17 @@ trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   const SeqArray *index =
       port == 0 ? seq_onnx_constant (reader, node, 1, "indices", error) : NULL;
 
+  if (*error || !seq_onnx_axis (&axis, x->rank, error))
+    return FALSE;
+  /* an axis whose length nobody knows yet may be time */
   if (!index || index->rank > 0
-      || (index->values[0] != 0 && index->values[0] != -1)) {
-    if (error && !*error)
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "only the one entry of an axis of one can be taken");
+      || (index->values[0] != 0 && index->values[0] != -1)
+      || (!x->timed && !seq_onnx_is_unit (&x->axes[axis]))) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "only the one entry of an axis of one can be taken");
     return FALSE;
   }
-  return seq_onnx_axis (&axis, x->rank, error)
-         && seq_onnx_drop_axis (y, (guint) axis, error);
+  return seq_onnx_drop_axis (y, (guint) axis, error);
 }
 
 /* All of an axis, or, of the input, the first features. */

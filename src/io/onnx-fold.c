@@ -451,7 +451,7 @@ constant (const Fold *f, GError **error)
            && (y = list_of (f, a->n_ints, FALSE, error)))
     for (gsize i = 0; i < a->n_ints; i++)
       y->values[i] = (double) a->ints[i];
-  else if (error && !*error)
+  else if (!*error)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "neither value, value_float(s) nor value_int(s) is there");
   return y;
