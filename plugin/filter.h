@@ -170,8 +170,7 @@ void gst_seq_filter_get_shape (Shape *shape, guint id, GValue *value);
 /* 0, auto and no lags leave it to the model. */
 gboolean gst_seq_filter_is_nothing (const GValue *value);
 
-/* --- filter-model.c; (b): the build lock is held ---------------------------
- */
+/* --- filter-model.c; (b): the build lock is held -------------------------- */
 
 /* How a model made of properties learns. */
 SeqLearn gst_seq_filter_resolve_learner (const Shape *shape);
@@ -197,8 +196,7 @@ gboolean gst_seq_filter_save_model (GstSeqFilter *self, const char *path);
 /* A file that isn't there yet is a first run. */
 gboolean gst_seq_filter_load_state_file (GstSeqFilter *self);
 
-/* --- gstseqfilter.c --------------------------------------------------------
- */
+/* --- gstseqfilter.c ------------------------------------------------------- */
 
 GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
 
