@@ -342,9 +342,9 @@ follow_model (GstSeqFilter *self)
   if (!model && self->file) {
     model = self->file->model;
     holds = describe (model, &held) | BIT (PROP_HORIZON);
-    layout.rate = (gint) rint (model->rate);
   }
   if (model) {
+    layout.rate = (gint) rint (model->rate);
     layout.n_signal = model->n_signal;
     layout.n_in = model->chain->n_in;
     layout.n_out = model->chain->n_out;
@@ -366,6 +366,19 @@ gst_seq_filter_needed_rate (GstSeqFilter *self)
   rate = self->rate_mode == RATE_MODEL ? self->layout.rate : 0;
   GST_OBJECT_UNLOCK (self);
   return rate;
+}
+
+/* Whether a model can run at the rate that the stream has. */
+static gboolean
+fits_rate (GstSeqFilter *self, const SeqModel *model)
+{
+  guint rate_mode;
+
+  GST_OBJECT_LOCK (self);
+  rate_mode = self->rate_mode;
+  GST_OBJECT_UNLOCK (self);
+  return model->rate == 0 || rate_mode == RATE_IGNORE
+         || (gint) rint (model->rate) == GST_AUDIO_INFO_RATE (&self->info);
 }
 
 /* Whether what is upstream could give that rate. */
@@ -422,16 +435,11 @@ use_file (GstSeqFilter *self, GstSeqModelFile *file, GError **error)
   g_autoptr (SeqModel) model = NULL;
   GstSeqEngine *engine = NULL;
   SeqStreamConfig config;
-  guint rate_mode;
 
-  GST_OBJECT_LOCK (self);
-  rate_mode = self->rate_mode;
-  GST_OBJECT_UNLOCK (self);
-  if (flows && file && file->model->rate > 0 && rate_mode == RATE_MODEL) {
+  if (flows && file && !fits_rate (self, file->model)) {
     gint rate = (gint) rint (file->model->rate);
 
-    fits =
-        rate == GST_AUDIO_INFO_RATE (&self->info) || rate_can_be (self, rate);
+    fits = rate_can_be (self, rate);
     if (!fits)
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE, WRONG_RATE, file->path,
           rate, GST_AUDIO_INFO_RATE (&self->info));
@@ -613,6 +621,14 @@ gst_seq_filter_set_state (GstSeqFilter *self, GBytes *bytes, GError **error)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
         "the state's model gives %u channels, the one that runs %u",
         seq_stream_n_outputs (stream), self->n_outputs);
+    return FALSE;
+  }
+  if (GST_AUDIO_INFO_IS_VALID (&self->info)
+      && !fits_rate (self, seq_stream_model (stream))) {
+    g_mutex_unlock (&self->build_lock);
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE, WRONG_RATE, "the state",
+        (gint) rint (seq_stream_model (stream)->rate),
+        GST_AUDIO_INFO_RATE (&self->info));
     return FALSE;
   }
   follow_stream (self, stream);

@@ -503,7 +503,7 @@ check_caps (GstSeqFilter *self, GstCaps *caps)
   g_autofree char *path = NULL;
 
   GST_OBJECT_LOCK (self);
-  path = g_strdup (self->model_file);
+  path = g_strdup (self->model_file ? self->model_file : "the state");
   GST_OBJECT_UNLOCK (self);
   if (rate > 0 && gst_structure_get_int (s, "rate", &found) && found != rate) {
     GST_ELEMENT_ERROR (
