@@ -1412,6 +1412,49 @@ GST_START_TEST (state_of_a_file)
 }
 GST_END_TEST
 
+/* A state brings its model's rate, and is refused where another one runs. */
+GST_START_TEST (state_of_a_rate)
+{
+  static const Made slow = { "lstm", 1, 1, 1, 8, 0, 32000, 1 };
+  const Kind kind = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_INTERLEAVED, 32000,
+    1 };
+  g_autofree char *path = make_file ("slow", &slow);
+  GstHarness *h = harness_new (path, "", &kind);
+  g_autoptr (GstElement) element = filter_element (h);
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  g_autoptr (GBytes) state = NULL;
+  g_autoptr (GstPad) pad = NULL;
+  g_autoptr (GstCaps) caps = NULL, wanted = NULL;
+  g_autoptr (GError) error = NULL;
+
+  push (h, &kind, 0, 100, 100, 0, 0);
+  g_object_get (element, "state", &state, NULL);
+  gst_harness_teardown (h);
+  g_clear_object (&element);
+
+  element = gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
+  g_object_set (element, "state", state, NULL);
+  gst_element_set_state (element, GST_STATE_PAUSED);
+  pad = gst_element_get_static_pad (element, "sink");
+  caps = gst_pad_query_caps (pad, NULL);
+  wanted = gst_caps_from_string ("audio/x-raw,rate=32000");
+  fail_unless (gst_caps_is_subset (caps, wanted));
+  gst_element_set_state (element, GST_STATE_NULL);
+  g_clear_object (&element);
+
+  h = filter_new ("model=ar", &f32_mono);
+  element = filter_element (h);
+  gst_element_set_bus (element, bus);
+  push (h, &f32_mono, 0, 100, 100, 0, 0);
+  g_object_set (element, "state", state, NULL);
+  error = next_error (bus, GST_MESSAGE_WARNING);
+  fail_unless (error && strstr (error->message, "32000"));
+  push (h, &f32_mono, 100, 100, 100, 0, 0);
+  gst_element_set_bus (element, NULL);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 static Suite *
 modelfile_suite (void)
 {
@@ -1444,6 +1487,7 @@ modelfile_suite (void)
   tcase_add_loop_test (tc, save_model_of_each_kind, 0, G_N_ELEMENTS (settings));
   tcase_add_test (tc, save_model_that_cannot_be);
   tcase_add_loop_test (tc, state_of_a_file, 0, 2);
+  tcase_add_test (tc, state_of_a_rate);
   return s;
 }
 
