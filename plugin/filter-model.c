@@ -274,6 +274,13 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
     model =
         learning_model (file, &shape, &config->learn, config->horizon, error);
   g_clear_pointer (&shape.lags, g_variant_unref);
+  if (model && !self->model && shape.precision) {
+    const char *const precisions[] = { "float", "int16", "int8" };
+    g_autoptr (SeqModel) exact = g_steal_pointer (&model);
+
+    model =
+        seq_model_with_precision (exact, precisions[shape.precision], error);
+  }
   return model;
 }
 

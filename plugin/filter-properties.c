@@ -39,6 +39,13 @@ static const GEnumValue switches[] = {
   { 0, NULL, NULL },
 };
 
+static const GEnumValue precisions[] = {
+  { 0, "Weights are 32-bit floats", "float" },
+  { 1, "Recurrent weights are 16-bit integers, with a scale a row", "int16" },
+  { 2, "Recurrent weights are 8-bit integers, with a scale a row", "int8" },
+  { 0, NULL, NULL },
+};
+
 static const GEnumValue channel_modes[] = {
   { SEQ_CHANNELS_AUTO, "Joint if the model was made for so many channels",
       "auto" },
@@ -149,6 +156,8 @@ shape_member (Shape *shape, guint id, guint *stale)
       return &shape->residual;
     case PROP_CHANNEL_MODE:
       return &shape->channel_mode;
+    case PROP_PRECISION:
+      return &shape->precision;
     case PROP_WINDOW:
       *stale = STALE_STREAM;
       return &shape->window;
@@ -566,6 +575,12 @@ gst_seq_filter_install_properties (GObjectClass *klass)
           "alone, unless a model was made for so many",
           enum_type ("GstSeqFilterChannelMode", channel_modes),
           (gint) shape->channel_mode, flags);
+  gst_seq_filter_props[PROP_PRECISION] = g_param_spec_enum ("precision",
+      "Precision",
+      "How recurrent weights are stored (rnn, lstm, gru). Integers read fewer "
+      "bytes, which pays from 64 units on, and do not learn by gradient",
+      enum_type ("GstSeqFilterPrecision", precisions), (gint) shape->precision,
+      flags);
   gst_seq_filter_props[PROP_EMIT] = g_param_spec_flags ("emit", "Emit",
       "What leaves, as groups of channels in this order. `input` alone is "
       "true passthrough, and the model listens",
@@ -592,7 +607,8 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "the model is, they must fit; else the file brings it",
       NULL, flags);
   gst_seq_filter_props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "What runs: isa, model-file, format, layers, parameters, rate (Hz, 0 = "
+      "What runs: isa, model-file, format, layers, precision, parameters, rate "
+      "(Hz, 0 = "
       "any), state-bytes. Since the start: frames, non-finite samples, "
       "rewinds, updates, rollbacks, swaps of model files, load-failures. Since "
       "the last message or flush, per channel: prediction-gain (dB), "

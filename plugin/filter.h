@@ -61,6 +61,7 @@ enum {
   PROP_SEED,
   PROP_RESIDUAL_CONNECTION,
   PROP_CHANNEL_MODE,
+  PROP_PRECISION,
   PROP_EMIT,
   PROP_POST_MESSAGES,
   PROP_INTERVAL,
@@ -85,7 +86,8 @@ typedef struct {
   guint model, hidden_size, layers, order, states, history, horizon, window;
   guint learner; /* Learn, but never off */
   guint residual, channel_mode;
-  GVariant *lags; /* au, or NULL */
+  guint precision; /* float, int16, int8 */
+  GVariant *lags;  /* au, or NULL */
   double learning_rate, forgetting;
   guint64 seed;
 } Shape;

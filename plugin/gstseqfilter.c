@@ -283,6 +283,7 @@ add_model (GstStructure *s, const SeqModel *model)
 {
   const SeqChain *chain = model->chain;
   g_autoptr (GString) layers = g_string_new (NULL);
+  const char *precision = "float";
   guint64 n_parameters = 0;
 
   for (guint i = 0; i < chain->n_layers; i++) {
@@ -290,13 +291,16 @@ add_model (GstStructure *s, const SeqModel *model)
 
     g_string_append_printf (
         layers, "%s%s %u", i ? ", " : "", layer->klass->name, layer->n_out);
+    if (layer->quantised)
+      precision = seq_layer_precision (layer);
     for (guint k = 0; k < layer->n_tensors; k++)
       n_parameters += (guint64) layer->tensors[k].gates * layer->tensors[k].rows
                       * layer->tensors[k].cols;
   }
   gst_structure_set (s, "format", G_TYPE_STRING, model->format, "layers",
       G_TYPE_STRING, layers->str, "parameters", G_TYPE_UINT64, n_parameters,
-      "rate", G_TYPE_DOUBLE, model->rate, NULL);
+      "rate", G_TYPE_DOUBLE, model->rate, "precision", G_TYPE_STRING, precision,
+      NULL);
 }
 
 GstStructure *
