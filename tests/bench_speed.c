@@ -11,6 +11,7 @@
  */
 #include "src/cpu.h"
 #include "src/io/load.h"
+#include "src/stream.h"
 #include "tests/reference.h"
 #include "tools/bench.h"
 
@@ -205,16 +206,39 @@ bench_cases (void)
   g_print ("%-40s %8.1f %8.1f\n", "the least", worst[0], worst[1]);
 }
 
+/* A naive model looks for what it hears among all that it has heard. */
 static void
 bench_histories (void)
 {
+  enum { TIMED = 4096 };
+  const SeqStreamConfig config = { .learn = SEQ_LEARN_GRADIENT,
+    .learning_rate = 3e-3,
+    .window = 64,
+    .horizon = 1 };
+
   g_print ("\nnaive: %8s %9s\n", "history", "ns/sample");
   for (guint i = 0; i < G_N_ELEMENTS (histories); i++) {
+    guint before = histories[i], n = before + TIMED;
+    g_autoptr (GRand) rand = g_rand_new_with_seed (1);
     g_autoptr (SeqModel) model = seq_model_new_untrained ("naive",
-        g_variant_new_parsed ("{'history': <%u>}", histories[i]), 1, 1, FALSE,
-        FALSE, 1, NULL);
+        g_variant_new_parsed ("{'history': <%u>}", before), 1, 1, FALSE, FALSE,
+        1, NULL);
+    g_autoptr (SeqStream) stream = seq_stream_new (model, 1, &config, NULL);
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+    SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ x }, 1 };
+    SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ y }, 1 };
+    const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, &out, NULL, NULL };
+    double memory = 0;
+    gint64 start;
 
-    by_history[i] = bench_model (model, 1, BENCH_FRAMES);
+    for (guint t = 0; t < n; t++)
+      x[t] = (float) (memory = .9 * memory + g_rand_double_range (rand, -1, 1));
+    seq_stream_process (stream, &in, outputs, before, 1, 1, 0);
+    in.channel[0] = x + before;
+    out.channel[0] = y + before;
+    start = g_get_monotonic_time ();
+    seq_stream_process (stream, &in, outputs, TIMED, 1, 1, 0);
+    by_history[i] = (g_get_monotonic_time () - start) * 1e3 / TIMED;
     g_print ("       %8u %9.1f\n", histories[i], by_history[i]);
   }
 }
@@ -287,6 +311,7 @@ panel_curve (const Panel *p, guint which, const char *name, const guint *x,
 
   cairo_set_source_rgb (p->cr, c[0], c[1], c[2]);
   cairo_set_line_width (p->cr, 1.5);
+  cairo_new_path (p->cr); /* text has left a point */
   for (guint k = 0; k < n; k++) {
     panel_point (p, x[k], ns[k], &at, &y);
     cairo_line_to (p->cr, at, y);
