@@ -337,11 +337,11 @@ plot (const char *path)
   for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
     panel_curve (&p, k, kinds[k], sizes, by_size[k], G_N_ELEMENTS (sizes));
   p = panel_begin (cr, 1, "ns a sample and channel, by channels", channels,
-      G_N_ELEMENTS (channels), 1, 100);
+      G_N_ELEMENTS (channels), 10, 100);
   panel_curve (
       &p, 1, "lstm 32", channels, by_channels, G_N_ELEMENTS (channels));
   p = panel_begin (cr, 2, "ns a sample, by history", histories,
-      G_N_ELEMENTS (histories), 100, 100000);
+      G_N_ELEMENTS (histories), 100, 1000000);
   panel_curve (&p, 0, "naive", histories, by_history, G_N_ELEMENTS (histories));
   done = cairo_surface_write_to_png (page, path) == CAIRO_STATUS_SUCCESS;
   cairo_destroy (cr);
