@@ -237,17 +237,19 @@ run_lane (const Gru *self, guint precision, const SeqBlock *block, guint lane)
     memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
 }
 
+/* Lanes one by one. */
 static void
-run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
+run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
 {
   const Gru *self = (const Gru *) layer;
 
-  if (self->quant.precision == QUANT_INT8)
-    run_lane (self, QUANT_INT8, block, lane);
-  else if (self->quant.precision == QUANT_INT16)
-    run_lane (self, QUANT_INT16, block, lane);
-  else
-    run_lane (self, QUANT_NONE, block, lane);
+  for (guint lane = first; lane < first + n; lane++)
+    if (self->quant.precision == QUANT_INT8)
+      run_lane (self, QUANT_INT8, block, lane);
+    else if (self->quant.precision == QUANT_INT16)
+      run_lane (self, QUANT_INT16, block, lane);
+    else
+      run_lane (self, QUANT_NONE, block, lane);
 }
 
 static void
@@ -460,7 +462,7 @@ grouped (const SeqLayer *layer)
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
-  lanes_run (layer, &lane_cell, grouped (layer), block, run_alone);
+  lanes_run (layer, &lane_cell, grouped (layer), block, run_few);
 }
 
 static void

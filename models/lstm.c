@@ -149,12 +149,18 @@ cell (const vec a[4], vec c, vec out[N_OUT])
   out[TANH_C] = pc / qc;
 }
 
-/* Frame t of one lane. m: where o tanh (c) goes; keep: fill the tape. With a
- * precision (a constant), h is in q, and x where it is bounded. */
+/* Where one lane's numbers of a frame are. m: where o tanh (c) goes. */
+typedef struct {
+  const real *params, *x, *h;
+  real *c, *m, *tape;
+} Lane;
+
+/* Frame t of n lanes. With a precision (a constant), h is in q, and x where it
+ * is bounded. Lanes take turns strip by strip: the weights are met again in the
+ * first cache, and one lane's activations hide behind another's product. */
 SEQ_INLINE void
-step (const Lstm *self, guint precision, guint t, const real *params,
-    const real *x, const real *h, QuantRows *q, real *c, real *m, real *tape,
-    gboolean keep)
+step (const Lstm *self, guint precision, guint t, const Lane *lanes,
+    QuantRows *q, guint n, gboolean keep)
 {
   const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
@@ -162,88 +168,115 @@ step (const Lstm *self, guint precision, guint t, const real *params,
   guint n_strips = SEQ_STRIPS (self->hidden_size);
   gboolean backward = strips_backward (hh, t);
 
-  for (guint k = 0; k < n_strips; k++) {
-    guint s = backward ? n_strips - 1 - k : k;
-    gsize u = s * SEQ_VEC;
-    vec a[4], out[N_OUT];
+  for (guint k = 0; k < n_strips; k++)
+    for (guint l = 0; l < n; l++) {
+      const Lane *lane = &lanes[l];
+      guint s = backward ? n_strips - 1 - k : k;
+      gsize u = s * SEQ_VEC;
+      vec a[4], out[N_OUT];
 
-    for (guint gate = 0; gate < 4; gate++)
-      a[gate] = vec_load (params + strip_at (bias, s) + gate * SEQ_TILE);
-    if (precision != QUANT_NONE && self->quant.bounded_input)
-      quant_product (a, 4, ih, precision, &self->quant.ih, params, s, q->x);
-    else
-      strip_product (
-          a, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
-    if (precision != QUANT_NONE)
-      quant_product (
-          a, 4, hh, precision, &self->quant.hh, params, s, q->h[t % 2]);
-    else
-      strip_product (
-          a, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
-    cell (a, vec_load (c + u), out);
-    vec_store (c + u, out[C]);
-    vec_store (m + u, out[M]);
-    if (precision != QUANT_NONE)
-      quant_store (q->h[(t + 1) % 2] + u, out[M]);
-    for (guint i = I; keep && i < M; i++)
-      vec_store (tape + i * self->rows + u, out[i]);
-  }
+      for (guint gate = 0; gate < 4; gate++)
+        a[gate] =
+            vec_load (lane->params + strip_at (bias, s) + gate * SEQ_TILE);
+      if (precision != QUANT_NONE && self->quant.bounded_input)
+        quant_product (
+            a, 4, ih, precision, &self->quant.ih, lane->params, s, q[l].x);
+      else
+        strip_product (a, 4, lane->params + strip_at (ih, s), 4 * SEQ_TILE,
+            lane->x, self->base.n_in);
+      if (precision != QUANT_NONE)
+        quant_product (a, 4, hh, precision, &self->quant.hh, lane->params, s,
+            q[l].h[t % 2]);
+      else
+        strip_product (a, 4, lane->params + strip_at (hh, s), 4 * SEQ_TILE,
+            lane->h, hh->cols);
+      cell (a, vec_load (lane->c + u), out);
+      vec_store (lane->c + u, out[C]);
+      vec_store (lane->m + u, out[M]);
+      if (precision != QUANT_NONE)
+        quant_store (q[l].h[(t + 1) % 2] + u, out[M]);
+      for (guint i = I; keep && i < M; i++)
+        vec_store (lane->tape + i * self->rows + u, out[i]);
+    }
 }
 
-/* All frames of one lane. */
+/* out = W_hr m, and m to the tape. */
+static void
+project (const Lstm *self, const Lane *lane, real *out, gboolean keep)
+{
+  const SeqTensor *hr = &self->base.tensors[FIRST_OPTIONAL];
+
+  for (guint s = 0; s < SEQ_STRIPS (self->base.n_out); s++)
+    vec_store (out + s * SEQ_VEC,
+        row_product ((vec){ 0 }, lane->params + strip_at (hr, s), lane->m,
+            self->hidden_size));
+  if (keep)
+    memcpy (lane->tape + M * self->rows, lane->m, self->rows * sizeof (real));
+}
+
+/* All frames of n lanes from `first` on. */
 SEQ_INLINE void
-run_lane (const Lstm *self, guint precision, const SeqBlock *block, guint lane)
+run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
+    guint first, guint n)
 {
   const SeqLayer *layer = &self->base;
   gsize n_h = SEQ_PAD (layer->n_out);
-  real m_row[4096] __attribute__ ((aligned (SEQ_ALIGN)));
-  const real *params = block->params + lane * block->params_stride;
-  real *h = block->state + lane * block->state_stride, *c = h + n_h;
-  const real *before = h;
-  QuantRows q;
+  real m_row[LANES_FEW][4096] __attribute__ ((aligned (SEQ_ALIGN)));
+  gboolean keep = block->tape_stride > 0;
+  Lane lanes[LANES_FEW];
+  QuantRows q[LANES_FEW];
 
-  if (precision != QUANT_NONE)
-    quant_row (q.h[0], h, layer->n_out);
-  for (guint t = 0; t < block->n_frames; t++) {
-    gsize row = (gsize) t * block->n_lanes + lane;
-    const real *x = block->in + row * block->in_stride;
-    real *out = block->out + row * block->out_stride;
-    real *tape = block->tape + row * block->tape_stride;
-    real *m = self->proj_size ? m_row : out;
+  for (guint l = 0; l < n; l++) {
+    real *h = block->state + (first + l) * block->state_stride;
 
-    if (precision != QUANT_NONE && self->quant.bounded_input)
-      quant_row (q.x, x, layer->n_in);
-    if (block->tape_stride)
-      step (self, precision, t, params, x, before, &q, c, m, tape, TRUE);
-    else
-      step (self, precision, t, params, x, before, &q, c, m, NULL, FALSE);
-    if (self->proj_size) {
-      const SeqTensor *hr = &layer->tensors[FIRST_OPTIONAL];
-
-      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++)
-        vec_store (out + s * SEQ_VEC,
-            row_product (
-                (vec){ 0 }, params + strip_at (hr, s), m, self->hidden_size));
-      if (block->tape_stride)
-        memcpy (tape + M * self->rows, m, self->rows * sizeof (real));
-    }
-    before = out;
+    lanes[l] = (Lane){
+      .params = block->params + (first + l) * block->params_stride,
+      .h = h,
+      .c = h + n_h,
+    };
+    if (precision != QUANT_NONE)
+      quant_row (q[l].h[0], h, layer->n_out);
   }
-  if (before != h)
-    memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
+  for (guint t = 0; t < block->n_frames; t++) {
+    gsize row = (gsize) t * block->n_lanes + first;
+    real *out = block->out + row * block->out_stride;
+
+    for (guint l = 0; l < n; l++) {
+      lanes[l].x = block->in + (row + l) * block->in_stride;
+      lanes[l].tape = block->tape + (row + l) * block->tape_stride;
+      lanes[l].m = self->proj_size ? m_row[l] : out + l * block->out_stride;
+      if (precision != QUANT_NONE && self->quant.bounded_input)
+        quant_row (q[l].x, lanes[l].x, layer->n_in);
+    }
+    if (keep)
+      step (self, precision, t, lanes, q, n, TRUE);
+    else
+      step (self, precision, t, lanes, q, n, FALSE);
+    for (guint l = 0; l < n; l++, out += block->out_stride) {
+      if (self->proj_size)
+        project (self, &lanes[l], out, keep);
+      lanes[l].h = out;
+    }
+  }
+  for (guint l = 0; l < n && block->n_frames; l++)
+    memcpy (block->state + (first + l) * block->state_stride, lanes[l].h,
+        SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
 }
 
+/* A lane alone, or a few. */
 static void
-run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
+run_few (const SeqLayer *layer, const SeqBlock *block, guint lane, guint n)
 {
   const Lstm *self = (const Lstm *) layer;
 
   if (self->quant.precision == QUANT_INT8)
-    run_lane (self, QUANT_INT8, block, lane);
+    run_lanes (self, QUANT_INT8, block, lane, n);
   else if (self->quant.precision == QUANT_INT16)
-    run_lane (self, QUANT_INT16, block, lane);
+    run_lanes (self, QUANT_INT16, block, lane, n);
+  else if (n == 1)
+    run_lanes (self, QUANT_NONE, block, lane, 1);
   else
-    run_lane (self, QUANT_NONE, block, lane);
+    run_lanes (self, QUANT_NONE, block, lane, n);
 }
 
 /* For one lane: transposes; then dh, dm and, with a projection, dh of every
@@ -453,7 +486,7 @@ grouped (const SeqLayer *layer)
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
-  lanes_run (layer, &lane_cell, grouped (layer), block, run_alone);
+  lanes_run (layer, &lane_cell, grouped (layer), block, run_few);
 }
 
 static void

@@ -182,17 +182,19 @@ run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
     memcpy (h, before, n * SEQ_VEC * sizeof (real));
 }
 
+/* Lanes one by one. */
 static void
-run_alone (const SeqLayer *layer, const SeqBlock *block, guint lane)
+run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
 {
   const Rnn *self = (const Rnn *) layer;
 
-  if (self->quant.precision == QUANT_INT8)
-    run_lane (self, QUANT_INT8, block, lane);
-  else if (self->quant.precision == QUANT_INT16)
-    run_lane (self, QUANT_INT16, block, lane);
-  else
-    run_lane (self, QUANT_NONE, block, lane);
+  for (guint lane = first; lane < first + n; lane++)
+    if (self->quant.precision == QUANT_INT8)
+      run_lane (self, QUANT_INT8, block, lane);
+    else if (self->quant.precision == QUANT_INT16)
+      run_lane (self, QUANT_INT16, block, lane);
+    else
+      run_lane (self, QUANT_NONE, block, lane);
 }
 
 static void
@@ -331,7 +333,7 @@ static const LaneCell lane_cell = { .n_states = 1,
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
-  lanes_run (layer, &lane_cell, !layer->quantised, block, run_alone);
+  lanes_run (layer, &lane_cell, !layer->quantised, block, run_few);
 }
 
 static void

@@ -18,6 +18,8 @@
 #include "src/simd/simd.h"
 
 #define LANE_VECS 3
+#define LANES_FEW 4 /* too few for a vector: they take turns, strip by strip   \
+                     */
 #define LANE_ROWS 4
 #define LANE_PAD(n) (((n) + LANE_ROWS - 1) / LANE_ROWS * LANE_ROWS)
 
@@ -542,19 +544,20 @@ lanes_grad_group (const SeqLayer *layer, const LaneCell *cell,
 }
 
 /* run() and grad() of a layer: groups where `grouped` and lanes allow, the
- * other lanes alone. */
+ * other lanes a few at a time. */
 SEQ_INLINE void
 lanes_run (const SeqLayer *layer, const LaneCell *cell, gboolean grouped,
     const SeqBlock *block,
-    void (*alone) (const SeqLayer *layer, const SeqBlock *block, guint lane))
+    void (*few) (
+        const SeqLayer *layer, const SeqBlock *block, guint lane, guint n))
 {
   gboolean keep = block->tape_stride > 0;
 
-  for (guint lane = 0, vecs; lane < block->n_lanes;
-       lane += MAX (vecs * SEQ_VEC, 1)) {
+  for (guint lane = 0, vecs, n; lane < block->n_lanes; lane += n) {
     vecs = grouped ? lane_vecs (block, lane) : 0;
+    n = vecs ? vecs * SEQ_VEC : MIN (block->n_lanes - lane, LANES_FEW);
     if (vecs == 0)
-      alone (layer, block, lane);
+      few (layer, block, lane, n);
     else if (vecs == 1 && keep)
       lanes_run_group (layer, cell, block, lane, 1, TRUE);
     else if (vecs == 1)
