@@ -9,7 +9,7 @@
  *           reals that can be copied away and put back bit for bit. What a
  *           classical model learns (ar, markov, naive, readout) is state too.
  *   tape    one row a lane and frame: what grad() needs of run(). Inference
- *           gives a stride of 0, so that one row is written again and again.
+ *           gives a stride of 0: the rows of one frame serve again and again.
  *
  * Lanes are independent sequences side by side: the channels of a stream or
  * the sequences of a mini-batch. All data is [frame][lane][feature].
@@ -86,8 +86,11 @@ typedef struct {
   real *out; /* out_stride >= SEQ_PAD (n_out); run() may
               * write the padding, finite values only */
   gsize out_stride;
-  real *tape;        /* SEQ_PAD (n_tape) a row, or one row only */
-  gsize tape_stride; /* from row to row; 0: keep nothing */
+  real *tape;        /* SEQ_PAD (n_tape) a row; what a row holds is the
+                      * layer's own business, and may be shared out among
+                      * the lanes of a frame */
+  gsize tape_stride; /* from row to row; 0: keep nothing: then there are
+                      * SEQ_PAD (n_lanes) rows to work in, for all frames */
   /* For layers that learn in their state; NULL target: learn nothing. */
   const real *target; /* the signal at each frame: what a forecast
                        * made `horizon` frames ago should have hit */
