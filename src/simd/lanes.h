@@ -18,8 +18,7 @@
 #include "src/simd/simd.h"
 
 #define LANE_VECS 3
-#define LANES_FEW 4 /* too few for a vector: they take turns, strip by strip   \
-                     */
+#define LANES_FEW 4 /* lanes that take turns, strip by strip */
 #define LANE_ROWS 4
 #define LANE_PAD(n) (((n) + LANE_ROWS - 1) / LANE_ROWS * LANE_ROWS)
 
