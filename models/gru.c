@@ -115,61 +115,71 @@ gates (const SeqLayer *layer, const real *params, guint s, guint from, guint to,
       a, to - from, ih + from * SEQ_TILE, 3 * SEQ_TILE, x, layer->n_in);
 }
 
-/* Frame t of one lane, reset_after. With a precision (a constant), h is in q as
- * well, and x where it is bounded. */
+/* Where one lane's numbers of a frame are. */
+typedef struct {
+  const real *params, *x, *h;
+  real *out, *tape;
+} Lane;
+
+/* Frame t of n lanes, reset_after; they take turns strip by strip, as those of
+ * an lstm. With a precision (a constant), h is in q as well, and x where it is
+ * bounded. */
 SEQ_INLINE void
-step_after (const Gru *self, guint precision, guint t, const real *params,
-    const real *x, const real *h, QuantRows *q, real *out, real *tape,
-    gboolean keep)
+step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
+    QuantRows *q, guint n_lanes, gboolean keep)
 {
   const SeqLayer *layer = &self->base;
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   guint n_strips = SEQ_STRIPS (layer->n_out);
   gboolean backward = strips_backward (hh, t);
 
-  for (guint k = 0; k < n_strips; k++) {
-    guint s = backward ? n_strips - 1 - k : k;
-    gsize u = s * SEQ_VEC;
-    vec a[3], in, r, z, n, y;
+  for (guint k = 0; k < n_strips; k++)
+    for (guint l = 0; l < n_lanes; l++) {
+      const Lane *lane = &lanes[l];
+      const real *params = lane->params;
+      guint s = backward ? n_strips - 1 - k : k;
+      gsize u = s * SEQ_VEC;
+      vec a[3], in, r, z, n, y;
 
-    if (precision != QUANT_NONE && self->quant.bounded_input) {
-      for (guint g = R; g <= N; g++)
-        a[g] = vec_load (
-            params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
-      quant_product (a, 3, &layer->tensors[WEIGHT_IH], precision,
-          &self->quant.ih, params, s, q->x);
-    } else {
-      gates (layer, params, s, R, N + 1, x, a);
+      if (precision != QUANT_NONE && self->quant.bounded_input) {
+        for (guint g = R; g <= N; g++)
+          a[g] = vec_load (
+              params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
+        quant_product (a, 3, &layer->tensors[WEIGHT_IH], precision,
+            &self->quant.ih, params, s, q[l].x);
+      } else {
+        gates (layer, params, s, R, N + 1, lane->x, a);
+      }
+      in = a[N];
+      a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
+      if (precision != QUANT_NONE)
+        quant_product (
+            a, 3, hh, precision, &self->quant.hh, params, s, q[l].h[t % 2]);
+      else
+        strip_product (a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, lane->h,
+            layer->n_out);
+      r = vec_sigmoid (a[R]);
+      z = vec_sigmoid (a[Z]);
+      n = vec_tanh (in + r * a[N]);
+      y = n * (1 - z) + z * vec_load (lane->h + u);
+      vec_store (lane->out + u, y);
+      if (precision != QUANT_NONE)
+        quant_store (q[l].h[(t + 1) % 2] + u, y);
+      if (keep) {
+        vec_store (lane->tape + R * self->rows + u, r);
+        vec_store (lane->tape + Z * self->rows + u, z);
+        vec_store (lane->tape + N * self->rows + u, n);
+        vec_store (lane->tape + HN * self->rows + u, a[N]);
+      }
     }
-    in = a[N];
-    a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
-    if (precision != QUANT_NONE)
-      quant_product (
-          a, 3, hh, precision, &self->quant.hh, params, s, q->h[t % 2]);
-    else
-      strip_product (
-          a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
-    r = vec_sigmoid (a[R]);
-    z = vec_sigmoid (a[Z]);
-    n = vec_tanh (in + r * a[N]);
-    y = n * (1 - z) + z * vec_load (h + u);
-    vec_store (out + u, y);
-    if (precision != QUANT_NONE)
-      quant_store (q->h[(t + 1) % 2] + u, y);
-    if (keep) {
-      vec_store (tape + R * self->rows + u, r);
-      vec_store (tape + Z * self->rows + u, z);
-      vec_store (tape + N * self->rows + u, n);
-      vec_store (tape + HN * self->rows + u, a[N]);
-    }
-  }
 }
 
 /* One frame of one lane, reset before. reset: room for r * h and z. */
 SEQ_INLINE void
-step_before (const Gru *self, const real *params, const real *x, const real *h,
-    real *out, real *reset, real *tape, gboolean keep)
+step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
 {
+  const real *params = lane->params, *x = lane->x, *h = lane->h;
+  real *out = lane->out, *tape = lane->tape;
   const SeqLayer *layer = &self->base;
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   gsize rows = self->rows;
@@ -203,53 +213,62 @@ step_before (const Gru *self, const real *params, const real *x, const real *h,
   }
 }
 
-/* All frames of one lane. */
+/* All frames of n lanes from `first` on. */
 SEQ_INLINE void
-run_lane (const Gru *self, guint precision, const SeqBlock *block, guint lane)
+run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
+    guint n)
 {
   const SeqLayer *layer = &self->base;
   real reset[2 * 4096] __attribute__ ((aligned (SEQ_ALIGN)));
-  const real *params = block->params + lane * block->params_stride;
-  real *h = block->state + lane * block->state_stride;
-  const real *before = h;
-  QuantRows q;
+  gboolean keep = block->tape_stride > 0;
+  Lane lanes[LANES_FEW];
+  QuantRows q[LANES_FEW];
 
-  if (precision != QUANT_NONE)
-    quant_row (q.h[0], h, layer->n_out);
-  for (guint t = 0; t < block->n_frames; t++) {
-    gsize row = (gsize) t * block->n_lanes + lane;
-    const real *x = block->in + row * block->in_stride;
-    real *out = block->out + row * block->out_stride;
-    real *tape = block->tape + row * block->tape_stride;
-
-    if (precision != QUANT_NONE && self->quant.bounded_input)
-      quant_row (q.x, x, layer->n_in);
-    if (!self->reset_after)
-      step_before (
-          self, params, x, before, out, reset, tape, block->tape_stride > 0);
-    else if (block->tape_stride)
-      step_after (self, precision, t, params, x, before, &q, out, tape, TRUE);
-    else
-      step_after (self, precision, t, params, x, before, &q, out, NULL, FALSE);
-    before = out;
+  for (guint l = 0; l < n; l++) {
+    lanes[l].params = block->params + (first + l) * block->params_stride;
+    lanes[l].h = block->state + (first + l) * block->state_stride;
+    if (precision != QUANT_NONE)
+      quant_row (q[l].h[0], lanes[l].h, layer->n_out);
   }
-  if (before != h)
-    memcpy (h, before, SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
+  for (guint t = 0; t < block->n_frames; t++) {
+    for (guint l = 0; l < n; l++) {
+      gsize row = (gsize) t * block->n_lanes + first + l;
+
+      lanes[l].x = block->in + row * block->in_stride;
+      lanes[l].out = block->out + row * block->out_stride;
+      lanes[l].tape = block->tape + row * block->tape_stride;
+      if (precision != QUANT_NONE && self->quant.bounded_input)
+        quant_row (q[l].x, lanes[l].x, layer->n_in);
+    }
+    if (!self->reset_after)
+      for (guint l = 0; l < n; l++)
+        step_before (self, &lanes[l], reset, keep);
+    else if (keep)
+      step_after (self, precision, t, lanes, q, n, TRUE);
+    else
+      step_after (self, precision, t, lanes, q, n, FALSE);
+    for (guint l = 0; l < n; l++)
+      lanes[l].h = lanes[l].out;
+  }
+  for (guint l = 0; l < n && block->n_frames; l++)
+    memcpy (block->state + (first + l) * block->state_stride, lanes[l].h,
+        SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
 }
 
-/* Lanes one by one. */
+/* A lane alone, or a few. */
 static void
-run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
+run_few (const SeqLayer *layer, const SeqBlock *block, guint lane, guint n)
 {
   const Gru *self = (const Gru *) layer;
 
-  for (guint lane = first; lane < first + n; lane++)
-    if (self->quant.precision == QUANT_INT8)
-      run_lane (self, QUANT_INT8, block, lane);
-    else if (self->quant.precision == QUANT_INT16)
-      run_lane (self, QUANT_INT16, block, lane);
-    else
-      run_lane (self, QUANT_NONE, block, lane);
+  if (self->quant.precision == QUANT_INT8)
+    run_lanes (self, QUANT_INT8, block, lane, n);
+  else if (self->quant.precision == QUANT_INT16)
+    run_lanes (self, QUANT_INT16, block, lane, n);
+  else if (n == 1)
+    run_lanes (self, QUANT_NONE, block, lane, 1);
+  else
+    run_lanes (self, QUANT_NONE, block, lane, n);
 }
 
 static void

@@ -12,10 +12,9 @@
 #include <string.h>
 
 #define FRAMES 12
-#define FEW 3 /* lanes that any kind is run with, whatever its state */
 
 /* One by one, a few of a vector, whole vectors, several of them, and rests. */
-static const guint lane_counts[] = { 1, 2, FEW, 5, 16, 17, 24, 48, 200 };
+static const guint lane_counts[] = { 1, 2, 3, 5, 16, 17, 24, 48, 200 };
 
 /* Options that kinds are tried with, where they read them. */
 static const char *const configs[] = {
@@ -77,8 +76,8 @@ bed_init (
     g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
     return FALSE;
   }
-  /* markov's tables, 200 times over, would fill the memory */
-  if (n_lanes > FEW && n_lanes * layer->n_state > 1 << 21) {
+  /* a large table or history shows nothing that a small one does not */
+  if (n_lanes * layer->n_state > 1 << 21) {
     seq_layer_free (layer);
     return FALSE;
   }
@@ -244,8 +243,6 @@ check_alone_with (Bed *bed, gboolean keep)
 static void
 check_alone (Bed *bed)
 {
-  if (bed->n_lanes < FEW && bed->layer->n_state > 1 << 20)
-    return; /* markov's tables: one count of lanes is enough */
   check_alone_with (bed, TRUE);
   check_alone_with (bed, FALSE);
 }
@@ -417,7 +414,7 @@ check_gradient (Bed *bed)
     }
   }
   /* every lane comes up, if not at every frame: 7 divides no lane count */
-  for (gsize r = 0; r<rows; r += lanes> FEW ? 7 : 1)
+  for (gsize r = 0; r<rows; r += lanes> 3 ? 7 : 1)
     for (guint k = 0; k < layer->n_in; k++)
       compare (bed, d_out, by_state, &bed->in[r * bed->in_stride + k],
           d_in[r * bed->in_stride + k], 0.1, &worst);
