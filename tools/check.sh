@@ -85,14 +85,15 @@ tests build-debug --suite main --no-suite slow
 
 # Sanitizers make GCC see what isn't there: here warnings are no errors.
 step "build in build-sanitize/, with AddressSanitizer and UBSan"
-build build-sanitize -Db_sanitize=address,undefined -Db_lundef=false
+build build-sanitize -Db_sanitize=address,undefined -Db_lundef=false \
+  -Doptimization=1 -Dc_args=-fno-var-tracking
 step "test under the sanitizers"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 tests build-sanitize --suite main --no-suite slow
 
 step "build in build-threads/, with ThreadSanitizer"
-build build-threads -Db_sanitize=thread -Db_lundef=false
+build build-threads -Db_sanitize=thread -Db_lundef=false -Doptimization=1
 step "test the element's threads"
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
 tests build-threads -t 10 'gst state' 'gst modelfile'
