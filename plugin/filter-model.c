@@ -46,13 +46,39 @@ gst_seq_filter_resolve_learner (const Shape *shape)
   return shape->learner == LEARN_READOUT ? SEQ_LEARN_READOUT : SEQ_LEARN_BOTH;
 }
 
-static SeqModel *
-model_new (const Shape *shape, guint n_channels, GError **error)
+/* Whether a model made here reads every one of `model-options`. */
+static gboolean
+check_options (const char *kind, GVariant *given, GError **error)
 {
+  const SeqLayerClass *klass = seq_layer_class (kind);
+  const SeqLayerClass *readout = seq_layer_class ("readout");
+  GVariantIter iter;
+  const char *key;
+
+  g_variant_iter_init (&iter, given);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
+    if (!g_strv_contains (klass->options, key)
+        && (klass->flags & SEQ_LAYER_LEARNS
+            || !g_strv_contains (readout->options, key))) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "model-options: %s has no option '%s'", kind, key);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* given: `model-options`; the properties stand above them. */
+static SeqModel *
+model_new (
+    const Shape *shape, GVariant *given, guint n_channels, GError **error)
+{
+  const char *kind = gst_seq_filter_models[shape->model].value_nick;
   GVariantDict dict;
   guint n_signal = shape->channel_mode == SEQ_CHANNELS_JOINT ? n_channels : 1;
 
-  g_variant_dict_init (&dict, NULL);
+  if (!check_options (kind, given, error))
+    return NULL;
+  g_variant_dict_init (&dict, given);
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
     gpointer at = G_STRUCT_MEMBER_P (shape, options[i].offset);
 
@@ -63,9 +89,8 @@ model_new (const Shape *shape, guint n_channels, GError **error)
   }
   if (shape->lags)
     g_variant_dict_insert_value (&dict, "lags", shape->lags);
-  return seq_model_new_untrained (
-      gst_seq_filter_models[shape->model].value_nick,
-      g_variant_dict_end (&dict), n_signal, shape->layers,
+  return seq_model_new_untrained (kind, g_variant_dict_end (&dict), n_signal,
+      shape->layers,
       gst_seq_filter_resolve_learner (shape) != SEQ_LEARN_GRADIENT,
       shape->residual != SWITCH_OFF, shape->seed, error);
 }
@@ -240,11 +265,13 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
   Settings settings;
   Shape shape;
   guint64 said;
+  g_autoptr (GVariant) given = NULL;
   SeqModel *model = NULL;
 
   copy_settings (self, &settings, &shape);
   GST_OBJECT_LOCK (self);
   said = self->said;
+  given = gst_seq_options (self->model_options);
   GST_OBJECT_UNLOCK (self);
   if (self->model)
     file = NULL;
@@ -269,7 +296,7 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
         "horizon is 0, which is for a model file that is an effect: it must "
         "be 1 or more where the model learns from the stream");
   else if (!file)
-    model = model_new (&shape, n_channels, error);
+    model = model_new (&shape, given, n_channels, error);
   else if (check_said (&shape, said, file, error))
     model =
         learning_model (file, &shape, &config->learn, config->horizon, error);

@@ -489,7 +489,11 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "model-options", "Model options",
       "What the model file can't say, as fields: nonlinearity (tanh, relu), "
       "residual (0, 1 or n inputs), output_activation, head_activation, head, "
-      "rate (Hz): options,nonlinearity=relu,residual=1",
+      "rate (Hz): options,nonlinearity=relu,residual=1. Without a file, what "
+      "the other properties don't say: nonlinearity of an rnn, reset_after (0, "
+      "1) of a gru, chrono (frames), quantizer (uniform, mu-law), range and "
+      "smoothing of markov, neighbours of naive, regularization of ar and "
+      "read-outs",
       GST_TYPE_STRUCTURE, flags);
   gst_seq_filter_props[PROP_RATE_MODE] =
       g_param_spec_enum ("rate-mode", "Rate mode",

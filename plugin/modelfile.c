@@ -12,11 +12,10 @@ static GMutex lock;
 static GCond loaded;
 static GHashTable *files; /* key -> GstSeqModelFile, borrowed */
 
-/* model-options=options,nonlinearity=relu,residual=1 as a{sv}. Whole numbers
- * stand for what the option wants; whether it is one at all, the loader says.
- */
-static GVariant *
-hints_of (const GstStructure *options)
+/* Whole numbers stand for what the option wants; whether it is one at all, who
+ * reads it says. */
+GVariant *
+gst_seq_options (const GstStructure *options)
 {
   GVariantDict dict;
 
@@ -88,7 +87,7 @@ GstSeqModelFile *
 gst_seq_model_file_open (
     const char *path, const GstStructure *options, GError **error)
 {
-  g_autoptr (GVariant) hints = hints_of (options);
+  g_autoptr (GVariant) hints = gst_seq_options (options);
   g_autofree char *key = key_of (path, hints);
   GstSeqModelFile *file;
   SeqModel *model;

@@ -18,6 +18,10 @@ typedef struct {
   guint n_users;
 } GstSeqModelFile;
 
+/* The fields of `model-options` as a{sv}, keys as the core spells them; NULL:
+ * none. */
+GVariant *gst_seq_options (const GstStructure *options);
+
 /* options: the hints of src/io/load.h, as fields; NULL: none. Errors are those
  * of seq_model_load(). Any control thread; who asks for a file that another
  * loads waits for it. */

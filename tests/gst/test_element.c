@@ -616,6 +616,42 @@ first_error (GstBus *bus, GstMessageType type)
   return error;
 }
 
+/* What no property says of a model made here, model-options do; and saying the
+ * default changes nothing. */
+GST_START_TEST (options_of_kinds)
+{
+  static const struct {
+    const char *model, *same, *other;
+  } cases[] = {
+    { "rnn", "nonlinearity=tanh", "nonlinearity=relu" },
+    { "gru", "reset-after=1", "reset-after=0" },
+    { "markov", "quantizer=uniform", "quantizer=mu-law" },
+    { "naive", "neighbours=4", "neighbours=1" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const char *options[] = { NULL, cases[i].same, cases[i].other };
+    GBytes *out[3];
+
+    for (guint k = 0; k < 3; k++) {
+      g_autofree char *set =
+          options[k] ? g_strdup_printf (
+              "model=%s model-options=options,%s", cases[i].model, options[k])
+                     : g_strdup_printf ("model=%s", cases[i].model);
+      GstHarness *h = filter_new (set, &f32_mono);
+
+      push (h, &f32_mono, 0, 2000, 500, 0, 0);
+      out[k] = pull (h);
+      gst_harness_teardown (h);
+    }
+    assert_same_bits (out[0], out[1], cases[i].same);
+    fail_if (g_bytes_equal (out[0], out[2]), "%s", cases[i].other);
+    for (guint k = 0; k < 3; k++)
+      g_clear_pointer (&out[k], g_bytes_unref);
+  }
+}
+GST_END_TEST
+
 /* What can't work says what and why, before data flows. */
 GST_START_TEST (settings_that_make_no_sense)
 {
@@ -635,6 +671,11 @@ GST_START_TEST (settings_that_make_no_sense)
         GST_LIBRARY_ERROR_SETTINGS, "history" },
     { "horizon=0", gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS,
         "horizon is 0" },
+    { "model=lstm model-options=options,nonlinearity=relu",
+        gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS,
+        "lstm has no option 'nonlinearity'" },
+    { "model=rnn model-options=options,nonlinearity=tan",
+        gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS, "'tan'" },
     { "model=lstm forgetting=0.1", gst_library_error_quark,
         GST_LIBRARY_ERROR_SETTINGS, "forgetting" },
     { "state-file=/", gst_resource_error_quark, GST_RESOURCE_ERROR_OPEN_READ,
@@ -735,6 +776,7 @@ element_suite (void)
   tcase_add_test (tc, aliases);
   tcase_add_test (tc, presets);
   tcase_add_test (tc, preset_of_ones_own);
+  tcase_add_test (tc, options_of_kinds);
   tcase_add_test (tc, settings_that_make_no_sense);
   tcase_add_test (tc, bad_setting_while_playing);
   tcase_add_test (tc, bad_caps);
