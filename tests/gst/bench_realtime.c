@@ -8,8 +8,8 @@
  * nothing for as long: what that takes beyond its time is the machine's own
  * jitter (interrupts, other processes, a hypervisor). Then the same again while
  * another thread loads the model file over and over and gives the element a
- * new one every 10 s of stream. While a new model fades in, for 10 ms, both
- * run.
+ * new one every 20 s of stream. While a new model fades in, for 10 ms, both
+ * run: less often than the one buffer in a thousand that the table looks at.
  *
  * Without `paced` a buffer follows at once on the one before: minutes of stream
  * in seconds, warm caches; what is long then is the code's or the machine's.
