@@ -344,9 +344,10 @@ seq_stream_n_params (SeqStream *stream)
 void
 seq_stream_set_param (SeqStream *stream, guint i, double value, guint n_frames)
 {
-  Param *p = &stream->params[i];
+  Param *p;
 
   g_return_if_fail (i < stream->n_params);
+  p = &stream->params[i];
   value = CLAMP (value, 0, 1);
   if (value == p->target)
     return;

@@ -71,19 +71,6 @@ vec_splat (real x)
   return (vec){ 0 } + x;
 }
 
-/* Sum of all elements, always in the same order. */
-SEQ_INLINE real
-vec_sum (vec v)
-{
-  real a[SEQ_VEC];
-
-  memcpy (a, &v, sizeof a);
-  for (int n = SEQ_VEC / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++)
-      a[i] += a[i + n];
-  return a[0];
-}
-
 /* mask: all ones or all zeros an element, as comparisons give */
 SEQ_INLINE vec
 vec_select (ivec mask, vec yes, vec no)
