@@ -4,7 +4,7 @@
  * Everything that is learnt or carried lies in one block of memory:
  *
  *   Carried | Channel [n_channels] | Param [n_params]
- *   | forecasts [horizon][n_outputs] | past inputs [horizon][n_channels]
+ *   | forecasts [n_outputs][horizon] | past inputs [horizon][n_channels]
  *   | one part a lane
  *
  * where a lane's part is its chain state, or its learner's memory. So a
@@ -70,18 +70,21 @@ struct _SeqStream {
   real *learner_in, *learner_out; /* [BLOCK][lane][padded width] */
   SeqStream *before;              /* fades out, or NULL */
   guint n_fade, faded;            /* frames */
-  /* scratch of one block, [BLOCK][...] */
+  /* scratch of one block: a row of BLOCK frames a channel or output */
   double *x, *y, *r, *score, *shift, *scale;
+  /* and by frames, as layers want it: [BLOCK][lane] */
   real *target, *bits;
   gsize target_stride;
-  guint8 *valid, *lane_valid;
+  guint8 *lane_valid;
+  guint8 *valid; /* [n_channels]; a frame that isn't is a block of its own */
   /* carried */
   gpointer memory;
   gsize memory_size;
   Carried *carried;
   Channel *channels;
   Param *params;
-  double *forecasts, *past;
+  double *forecasts; /* [n_outputs][horizon]: that for frame f at f % horizon */
+  double *past;      /* [horizon][n_channels]: normalised inputs, likewise */
   guint8 *lanes;
   gsize lane_size;
 };
@@ -264,7 +267,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->target_stride = SEQ_PAD (chain->n_out);
   stream->target = seq_alloc (BLOCK * stream->n_lanes * stream->target_stride);
   stream->bits = seq_alloc (BLOCK * stream->n_lanes);
-  stream->valid = g_new0 (guint8, rows);
+  stream->valid = g_new0 (guint8, n_channels);
   stream->lane_valid = g_new0 (guint8, (gsize) BLOCK * stream->n_lanes);
   seq_stream_restart (stream);
   return g_steal_pointer (&stream);
@@ -447,6 +450,12 @@ check_memory (SeqStream *stream)
         || !isfinite (channel->variance) || !(channel->residual_power >= 0))
       return FALSE;
   }
+  for (gsize i = 0; i < (gsize) stream->horizon * stream->n_outputs; i++)
+    if (!isfinite (stream->forecasts[i]))
+      return FALSE;
+  for (gsize i = 0; i < (gsize) stream->horizon * stream->n_channels; i++)
+    if (!isfinite (stream->past[i]))
+      return FALSE;
   for (guint k = 0; k < stream->n_params; k++)
     if (!(stream->params[k].value >= 0 && stream->params[k].value <= 1
             && stream->params[k].target >= 0 && stream->params[k].target <= 1))
@@ -517,69 +526,76 @@ seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
 /* --- samples ---------------------------------------------------------------
  */
 
-static double
-sample (const SeqSignal *signal, guint channel, gsize frame)
+/* n samples of a channel from frame `from` on: the statement is done for each,
+ * v[t * stride], t < n. */
+#define EACH_SAMPLE(type, statement)                                           \
+  {                                                                            \
+    type *v = (type *) signal->channel[channel] + from * stride;               \
+                                                                               \
+    for (guint t = 0; t < n; t++)                                              \
+      statement;                                                               \
+    break;                                                                     \
+  }
+
+static void
+get_samples (
+    const SeqSignal *signal, guint channel, gsize from, guint n, double *x)
 {
-  gsize at = frame * signal->stride;
+  gsize stride = signal->stride;
 
   switch (signal->format) {
     case SEQ_FORMAT_S16:
-      return ((const gint16 *) signal->channel[channel])[at] / 32768.0;
+      EACH_SAMPLE (const gint16, x[t] = v[t * stride] / 32768.0);
     case SEQ_FORMAT_S32:
-      return ((const gint32 *) signal->channel[channel])[at] / 2147483648.0;
+      EACH_SAMPLE (const gint32, x[t] = v[t * stride] / 2147483648.0);
     case SEQ_FORMAT_F32:
-      return ((const float *) signal->channel[channel])[at];
+      EACH_SAMPLE (const float, x[t] = v[t * stride]);
     case SEQ_FORMAT_F64:
-    default:
-      return ((const double *) signal->channel[channel])[at];
+      EACH_SAMPLE (const double, x[t] = v[t * stride]);
   }
 }
 
 static void
-put_sample (const SeqSignal *signal, guint channel, gsize frame, double value)
+put_samples (const SeqSignal *signal, guint channel, gsize from, guint n,
+    const double *x)
 {
-  gsize at = frame * signal->stride;
+  gsize stride = signal->stride;
 
   switch (signal->format) {
     case SEQ_FORMAT_S16:
-      value = rint (value * 32768.0);
-      ((gint16 *) signal->channel[channel])[at] =
-          (gint16) CLAMP (value, -32768.0, 32767.0);
-      break;
+      EACH_SAMPLE (gint16, v[t * stride] = (gint16) lrint (
+                               CLAMP (x[t] * 32768.0, -32768.0, 32767.0)));
     case SEQ_FORMAT_S32:
-      value = rint (value * 2147483648.0);
-      ((gint32 *) signal->channel[channel])[at] =
-          (gint32) CLAMP (value, -2147483648.0, 2147483647.0);
-      break;
+      EACH_SAMPLE (gint32,
+          v[t * stride] = (gint32) lrint (
+              CLAMP (x[t] * 2147483648.0, -2147483648.0, 2147483647.0)));
     case SEQ_FORMAT_F32:
-      ((float *) signal->channel[channel])[at] =
-          (float) CLAMP (value, -FLT_MAX, FLT_MAX);
-      break;
+      EACH_SAMPLE (
+          float, v[t * stride] = (float) CLAMP (x[t], -FLT_MAX, FLT_MAX));
     case SEQ_FORMAT_F64:
-      ((double *) signal->channel[channel])[at] = value;
-      break;
+      EACH_SAMPLE (double, v[t * stride] = x[t]);
   }
 }
 
-/* One sample as it is. */
+/* Samples of a channel as they are, bit for bit. */
 static void
-copy_sample (const SeqSignal *to, guint to_channel, const SeqSignal *from,
-    guint channel, gsize frame)
+copy_samples (const SeqSignal *signal, const SeqSignal *input, guint channel,
+    gsize from, guint n)
 {
-  switch (from->format) {
+  gsize stride = signal->stride, skip = input->stride;
+  gconstpointer in = input->channel[channel];
+
+  switch (signal->format) {
     case SEQ_FORMAT_S16:
-      ((gint16 *) to->channel[to_channel])[frame * to->stride] =
-          ((const gint16 *) from->channel[channel])[frame * from->stride];
-      break;
+      EACH_SAMPLE (
+          gint16, v[t * stride] = ((const gint16 *) in)[(from + t) * skip]);
     case SEQ_FORMAT_S32:
     case SEQ_FORMAT_F32:
-      ((guint32 *) to->channel[to_channel])[frame * to->stride] =
-          ((const guint32 *) from->channel[channel])[frame * from->stride];
-      break;
+      EACH_SAMPLE (
+          gint32, v[t * stride] = ((const gint32 *) in)[(from + t) * skip]);
     case SEQ_FORMAT_F64:
-      ((guint64 *) to->channel[to_channel])[frame * to->stride] =
-          ((const guint64 *) from->channel[channel])[frame * from->stride];
-      break;
+      EACH_SAMPLE (
+          gint64, v[t * stride] = ((const gint64 *) in)[(from + t) * skip]);
   }
 }
 
@@ -613,15 +629,16 @@ learn_scale (Channel *c, double x)
 /* --- processing --------------------------------------------------------------
  */
 
-/* The forecast that was made for a frame, or NULL. */
-static const double *
-forecast_for (const SeqStream *stream, guint64 frame)
+/* How many of the next n frames no forecast was made for. */
+static guint
+without_forecast (const SeqStream *stream, guint n)
 {
-  guint h = stream->config.horizon;
+  guint64 frame = stream->carried->n_frames;
+  guint horizon = stream->config.horizon;
 
-  if (!stream->predicts || h == 0 || frame < h)
-    return NULL;
-  return stream->forecasts + frame % h * stream->n_outputs;
+  if (!stream->predicts)
+    return n;
+  return frame < horizon ? (guint) MIN (horizon - frame, n) : 0;
 }
 
 /* Reads frames from `from` on, up to one that must wait for the forecast of
@@ -629,33 +646,35 @@ forecast_for (const SeqStream *stream, guint64 frame)
 static guint
 read_block (SeqStream *stream, const SeqSignal *in, gsize from, guint n)
 {
-  guint channels = stream->n_channels;
+  guint channels = stream->n_channels, n_finite = n;
+  guint h = stream->config.horizon;
 
-  for (guint t = 0; t < n; t++) {
-    double *x = stream->x + t * channels;
-    guint8 *valid = stream->valid + t * channels;
-    guint n_valid = 0;
+  for (guint c = 0; c < channels; c++) {
+    double *x = stream->x + c * BLOCK;
+    guint t = 0;
 
-    for (guint c = 0; c < channels; c++) {
-      x[c] = sample (in, c, from + t);
-      valid[c] = isfinite (x[c]) != 0;
-      n_valid += valid[c];
-    }
-    if (n_valid == channels)
-      continue;
-    if (t > 0)
-      return t;
-    for (guint c = 0; c < channels; c++)
-      if (!valid[c]) {
-        const double *forecast =
-            forecast_for (stream, stream->carried->n_frames);
-
-        x[c] = forecast ? forecast[c] : stream->channels[c].mean;
-        stream->carried->n_non_finite++;
-      }
-    return 1;
+    get_samples (in, c, from, n, x);
+    while (t < n_finite && isfinite (x[t]))
+      t++;
+    n_finite = t;
+    stream->valid[c] = TRUE;
   }
-  return n;
+  if (G_LIKELY (n_finite > 0))
+    return n_finite;
+
+  for (guint c = 0; c < channels; c++) {
+    double *x = stream->x + c * BLOCK;
+
+    stream->valid[c] = isfinite (*x) != 0;
+    if (stream->valid[c])
+      continue;
+    if (h > 0 && !without_forecast (stream, 1))
+      *x = stream->forecasts[c * h + stream->carried->n_frames % h];
+    else
+      *x = stream->channels[c].mean;
+    stream->carried->n_non_finite++;
+  }
+  return 1;
 }
 
 /* A straight line to the target, frame by frame. */
@@ -669,78 +688,109 @@ next_value (Param *p)
   return p->value;
 }
 
-/* Normalised rows [n][lane][n_in] into `rows`, and what a learning read-out
- * should have forecast for each frame. */
+/* Normalised rows [n][lane][n_in] into `rows`. */
 static void
 scale_block (
     SeqStream *stream, real *rows, gsize stride, guint n, gboolean learn)
 {
-  const SeqChain *chain = stream->model->chain;
-  guint n_signal = stream->n_signal, channels = stream->n_channels;
-  guint residual = seq_chain_learns (chain) ? chain->residual : 0;
+  guint n_signal = stream->n_signal;
+  gsize next = stream->n_lanes * stride;
 
-  for (guint t = 0; t < n; t++) {
-    guint64 frame = stream->carried->n_frames + t;
-    double *past = stream->past + frame % stream->horizon * channels;
+  for (guint c = 0; c < stream->n_channels; c++) {
+    const double *x = stream->x + c * BLOCK;
+    double *shift = stream->shift + c * BLOCK;
+    double *scale = stream->scale + c * BLOCK;
+    real *u = rows + c / n_signal * stride + c % n_signal;
 
-    for (guint c = 0; c < channels; c++) {
-      guint lane = c / n_signal, k = c % n_signal;
-      gsize row = (gsize) t * stream->n_lanes + lane;
-      guint8 *valid = &stream->lane_valid[row];
-      double *shift = &stream->shift[t * channels + c];
-      double *scale = &stream->scale[t * channels + c];
-      double u;
-
-      if (learn && stream->running && stream->valid[t * channels + c])
-        learn_scale (&stream->channels[c], stream->x[t * channels + c]);
-      in_scale (stream, c, shift, scale);
-      u = CLAMP (
-          (stream->x[t * channels + c] - *shift) * *scale, -LIMIT, LIMIT);
-      rows[row * stride + k] = (real) u;
-      if (k < chain->n_out) {
-        double base = residual == 1  ? past[lane * n_signal]
-                      : k < residual ? past[c]
-                                     : 0;
-
-        stream->target[row * stream->target_stride + k] = (real) (u - base);
+    if (learn && stream->running && stream->valid[c]) {
+      for (guint t = 0; t < n; t++) {
+        learn_scale (&stream->channels[c], x[t]);
+        in_scale (stream, c, &shift[t], &scale[t]);
       }
-      /* with a residual the target is a change: it needs the frame before */
-      *valid = (k == 0 || *valid) && stream->valid[t * channels + c]
-               && !(residual && frame < stream->horizon);
+    } else {
+      in_scale (stream, c, shift, scale);
+      for (guint t = 1; t < n; t++) {
+        shift[t] = shift[0];
+        scale[t] = scale[0];
+      }
     }
-    for (guint c = 0; c < channels; c++)
-      past[c] = rows[((gsize) t * stream->n_lanes + c / n_signal) * stride
-                     + c % n_signal];
-    for (guint k = n_signal; k < chain->n_in; k++) {
-      double u = (next_value (&stream->params[k - n_signal])
-                     - stream->model->in_shift[k])
-                 * stream->model->in_scale[k];
+    for (guint t = 0; t < n; t++)
+      u[t * next] = (real) CLAMP ((x[t] - shift[t]) * scale[t], -LIMIT, LIMIT);
+  }
+  for (guint p = 0; p < stream->n_params; p++) {
+    guint k = n_signal + p;
+    double shift = stream->model->in_shift[k];
+    double scale = stream->model->in_scale[k];
+
+    for (guint t = 0; t < n; t++) {
+      double u = (next_value (&stream->params[p]) - shift) * scale;
 
       for (guint lane = 0; lane < stream->n_lanes; lane++)
-        rows[((gsize) t * stream->n_lanes + lane) * stride + k] = (real) u;
+        rows[t * next + lane * stride + k] = (real) u;
     }
   }
+}
+
+/* What a layer that learns in its state should have forecast for each frame:
+ * the signal, or with a residual what is to be added to that of a horizon
+ * before, so that a frame without one before it is no example. */
+static void
+set_targets (SeqStream *stream, const real *rows, gsize stride, guint n)
+{
+  const SeqChain *chain = stream->model->chain;
+  guint n_signal = stream->n_signal, channels = stream->n_channels;
+  guint n_lanes = stream->n_lanes, h = stream->horizon;
+  guint residual = seq_chain_learns (chain) ? chain->residual : 0;
+  guint64 frame = stream->carried->n_frames;
+  guint at = (guint) (frame % h);
+
+  for (guint t = 0; t < n; t++, at = at + 1 < h ? at + 1 : 0)
+    for (guint lane = 0; lane < n_lanes; lane++) {
+      gsize row = (gsize) t * n_lanes + lane;
+      const real *u = rows + row * stride;
+      double *past = stream->past + at * channels + lane * n_signal;
+      real *target = stream->target + row * stream->target_stride;
+      guint8 *valid = &stream->lane_valid[row];
+
+      for (guint k = 0; k < MIN (n_signal, chain->n_out); k++)
+        target[k] = (real) (u[k]
+                            - (residual == 1   ? past[0]
+                                : k < residual ? past[k]
+                                               : 0));
+      *valid = !residual || frame + t >= h;
+      for (guint k = 0; k < n_signal; k++) {
+        past[k] = u[k];
+        *valid &= stream->valid[lane * n_signal + k];
+      }
+    }
 }
 
 /* Forecasts or outputs in the stream's own units. */
 static void
 unscale_block (SeqStream *stream, const real *out, gsize stride, guint n)
 {
-  guint n_out = stream->model->chain->n_out;
+  const SeqModel *model = stream->model;
+  guint n_out = model->chain->n_out;
+  gsize next = stream->n_lanes * stride;
 
-  for (guint t = 0; t < n; t++)
-    for (guint o = 0; o < stream->n_outputs; o++) {
-      gsize row = (gsize) t * stream->n_lanes + o / n_out;
-      double y = out[row * stride + o % n_out];
-      gsize at = (gsize) t * stream->n_outputs + o;
+  for (guint o = 0; o < stream->n_outputs; o++) {
+    const real *u = out + o / n_out * stride + o % n_out;
+    const double *shift = stream->shift + o * BLOCK;
+    const double *scale = stream->scale + o * BLOCK;
+    double *y = stream->y + o * BLOCK;
+    double out_shift = model->out_shift[o % n_out];
+    double out_scale = model->out_scale[o % n_out];
 
-      if (stream->running && stream->predicts)
-        y = y * (1 / stream->scale[at]) + stream->shift[at];
-      else
-        y = y * stream->model->out_scale[o % n_out]
-            + stream->model->out_shift[o % n_out];
-      stream->y[at] = y;
-    }
+    /* what a layer that learns in its state may have come to */
+    for (guint t = 0; t < n; t++)
+      y[t] = isfinite (u[t * next]) ? u[t * next] : 0;
+    if (stream->running && stream->predicts)
+      for (guint t = 0; t < n; t++)
+        y[t] = y[t] / scale[t] + shift[t];
+    else
+      for (guint t = 0; t < n; t++)
+        y[t] = y[t] * out_scale + out_shift;
+  }
 }
 
 /* Runs the model over rows, learning if it may. Returns its output rows. */
@@ -776,61 +826,80 @@ run_block (SeqStream *stream, guint n, gboolean learn)
 
     seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
   }
-
-  /* what a layer that learns in its state may have come to */
-  for (gsize row = 0; row < (gsize) n * lanes; row++)
-    for (guint k = 0; k < chain->n_out; k++)
-      if (!isfinite (out[row * out_stride + k]))
-        out[row * out_stride + k] = 0;
   return out;
 }
 
-/* Residuals and scores of frame t of the block, and their statistics; then
- * the frame's own forecast takes its place in the ring. */
+/* Residuals of a channel, 0 where no forecast was made; then the forecasts of
+ * this block take their place in the ring. */
 static void
-judge_frame (SeqStream *stream, guint t)
+compare (SeqStream *stream, guint c, guint n)
 {
-  guint channels = stream->n_channels;
-  guint64 frame = stream->carried->n_frames + t;
-  const double *y = stream->y + t * stream->n_outputs;
-  const double *forecast = forecast_for (stream, frame);
-  const SeqChain *chain = stream->model->chain;
-  gboolean bits =
-      chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_SCORES;
+  guint h = stream->config.horizon, first = without_forecast (stream, n);
+  const double *x = stream->x + c * BLOCK, *y = stream->y + c * BLOCK;
+  double *r = stream->r + c * BLOCK, *ring = stream->forecasts + c * h;
+  guint at = h ? (guint) (stream->carried->n_frames % h) : 0;
 
-  if (stream->predicts && stream->config.horizon == 0)
-    forecast = y;
-  for (guint c = 0; c < channels; c++) {
-    Channel *channel = &stream->channels[c];
-    double x = stream->x[t * channels + c];
-    double *r = &stream->r[t * channels + c];
-    double *score = &stream->score[t * channels + c];
-    double rms, d;
-
-    *r = *score = 0;
-    if (!forecast || !stream->valid[t * channels + c])
-      continue;
-    *r = x - forecast[c];
-    rms = sqrt (channel->residual_power);
-    if (bits)
-      *score = stream->bits[t * stream->n_lanes + c / stream->n_signal];
-    else if (channel->n_residuals > 0)
-      *score = fabs (*r) <= SCORE_LIMIT * rms ? fabs (*r) / MAX (rms, DBL_MIN)
-                                              : SCORE_LIMIT;
-    channel->n_residuals = MIN (channel->n_residuals + 1, SCORE_MEMORY);
-    channel->residual_power +=
-        (*r * *r - channel->residual_power) / (double) channel->n_residuals;
-
-    if (channel->n_stat++ == 0)
-      channel->first = x;
-    d = x - channel->first;
-    channel->sum += d;
-    channel->sum_squares += d * d;
-    channel->residual_squares += *r * *r;
-    channel->score_peak = MAX (channel->score_peak, *score);
+  if (stream->predicts) {
+    for (guint t = 0; t < MIN (h, n); t++)
+      r[t] = x[t] - ring[at + t < h ? at + t : at + t - h];
+    for (guint t = h; t < n; t++)
+      r[t] = x[t] - y[t - h];
+    for (guint t = n > h ? n - h : 0; t < n && h > 0; t++)
+      ring[(at + t) % h] = y[t];
   }
-  memcpy (stream->forecasts + frame % stream->horizon * stream->n_outputs, y,
-      stream->n_outputs * sizeof (double));
+  for (guint t = 0; t < (stream->valid[c] ? first : n); t++)
+    r[t] = 0;
+}
+
+/* Scores of a channel, and statistics, over frames that have a residual. */
+static void
+judge (SeqStream *stream, guint c, guint n)
+{
+  const SeqChain *chain = stream->model->chain;
+  guint first = without_forecast (stream, n);
+  Channel channel = stream->channels[c];
+  const double *x = stream->x + c * BLOCK, *r = stream->r + c * BLOCK;
+  double *score = stream->score + c * BLOCK;
+  double rate = 1.0 / SCORE_MEMORY;
+
+  if (!stream->valid[c])
+    first = n;
+  for (guint t = 0; t < first; t++)
+    score[t] = 0;
+  if (first == n)
+    return;
+
+  for (guint t = first; t < n; t++) {
+    /* no residual before the first: this one is no surprise */
+    score[t] = channel.n_residuals ? channel.residual_power : INFINITY;
+    if (channel.n_residuals < SCORE_MEMORY)
+      rate = 1 / (double) ++channel.n_residuals;
+    /* an outlier whose square is infinite is forgotten again, too */
+    channel.residual_power =
+        (1 - rate) * channel.residual_power + rate * MIN (r[t] * r[t], DBL_MAX);
+  }
+  if (chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_SCORES)
+    for (guint t = first; t < n; t++)
+      score[t] = stream->bits[t * stream->n_lanes + c / stream->n_signal];
+  else
+    for (guint t = first; t < n; t++) {
+      double s = fabs (r[t]) / MAX (sqrt (score[t]), DBL_MIN);
+
+      score[t] = MIN (s, SCORE_LIMIT);
+    }
+
+  if (channel.n_stat == 0)
+    channel.first = x[first];
+  channel.n_stat += n - first;
+  for (guint t = first; t < n; t++) {
+    double d = x[t] - channel.first;
+
+    channel.sum += d;
+    channel.sum_squares += d * d;
+    channel.residual_squares += r[t] * r[t];
+    channel.score_peak = MAX (channel.score_peak, score[t]);
+  }
+  stream->channels[c] = channel;
 }
 
 /* What leaves goes over from one stream to the other, in a line. */
@@ -841,11 +910,10 @@ fade (SeqStream *stream, guint n)
 
   for (guint t = 0; t < n && stream->faded < stream->n_fade; t++) {
     double w = ++stream->faded / (stream->n_fade + 1.0);
-    gsize y = (gsize) t * stream->n_outputs, x = (gsize) t * stream->n_channels;
 
-    for (gsize i = y; i < y + stream->n_outputs; i++)
+    for (guint i = t; i < stream->n_outputs * BLOCK; i += BLOCK)
       stream->y[i] += (1 - w) * (before->y[i] - stream->y[i]);
-    for (gsize i = x; i < x + stream->n_channels; i++) {
+    for (guint i = t; i < stream->n_channels * BLOCK; i += BLOCK) {
       stream->r[i] += (1 - w) * (before->r[i] - stream->r[i]);
       stream->score[i] += (1 - w) * (before->score[i] - stream->score[i]);
     }
@@ -861,15 +929,20 @@ run_frames (
     SeqStream *stream, const SeqSignal *in, gsize from, guint n, gboolean learn)
 {
   const SeqChain *chain = stream->model->chain;
+  real *in_rows = stream->learners ? stream->learner_in : stream->work->in;
+  gsize in_stride = SEQ_PAD (chain->n_in);
   const real *out;
 
   n = read_block (stream, in, from, n);
-  scale_block (stream, stream->learners ? stream->learner_in : stream->work->in,
-      SEQ_PAD (chain->n_in), n, learn);
+  scale_block (stream, in_rows, in_stride, n, learn);
+  if (learn || seq_chain_learns (chain))
+    set_targets (stream, in_rows, in_stride, n);
   out = run_block (stream, n, learn);
   unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
-  for (guint t = 0; t < n; t++)
-    judge_frame (stream, t);
+  for (guint c = 0; c < stream->n_channels; c++) {
+    compare (stream, c, n);
+    judge (stream, c, n);
+  }
   stream->carried->n_frames += n;
   stream->carried->n_total += n;
   if (G_UNLIKELY (stream->before)) {
@@ -880,6 +953,23 @@ run_frames (
   return n;
 }
 
+/* Puts a prediction's channel, mixed with the input it replaces. */
+static void
+put_prediction (SeqStream *stream, const SeqSignal *signal, guint o, gsize from,
+    guint n, double mix_from, double mix_step)
+{
+  double *y = stream->y + o * BLOCK;
+  const double *x = stream->x + o * BLOCK;
+
+  if (mix_from != 1 || mix_step != 0)
+    for (guint t = 0; t < n; t++) {
+      double mix = mix_from + mix_step * (double) (from + t);
+
+      y[t] = y[t] * mix + (stream->predicts ? (1 - mix) * x[t] : 0);
+    }
+  put_samples (signal, o, from, n, y);
+}
+
 void
 seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
@@ -888,37 +978,31 @@ seq_stream_process (SeqStream *stream, const SeqSignal *in,
   gboolean learn = stream->config.learn != SEQ_LEARN_OFF
                    && !(flags & SEQ_PROCESS_NO_LEARNING);
   double mix_step = n_frames ? (mix_to - mix_from) / (double) n_frames : 0;
+  double score_unit = in->format <= SEQ_FORMAT_S32 ? 1 / 256.0 : 1;
   guint64 ftz = seq_ftz_begin ();
 
   for (gsize from = 0; from < n_frames;) {
     guint n = run_frames (
         stream, in, from, (guint) MIN (BLOCK, n_frames - from), learn);
 
-    for (guint t = 0; t < n; t++) {
-      gsize i = from + t;
-      double mix = mix_from + mix_step * (double) i;
+    for (guint c = 0; c < stream->n_channels; c++) {
+      double *score = stream->score + c * BLOCK;
 
-      for (guint c = 0; c < stream->n_channels; c++) {
-        gsize at = (gsize) t * stream->n_channels + c;
-
-        if (outputs[SEQ_OUTPUT_INPUT])
-          copy_sample (outputs[SEQ_OUTPUT_INPUT], c, in, c, i);
-        if (outputs[SEQ_OUTPUT_RESIDUAL])
-          put_sample (outputs[SEQ_OUTPUT_RESIDUAL], c, i, stream->r[at]);
-        if (outputs[SEQ_OUTPUT_SCORE])
-          put_sample (outputs[SEQ_OUTPUT_SCORE], c, i,
-              stream->score[at]
-                  * (in->format <= SEQ_FORMAT_S32 ? 1 / 256.0 : 1));
+      if (outputs[SEQ_OUTPUT_INPUT])
+        copy_samples (outputs[SEQ_OUTPUT_INPUT], in, c, from, n);
+      if (outputs[SEQ_OUTPUT_RESIDUAL])
+        put_samples (
+            outputs[SEQ_OUTPUT_RESIDUAL], c, from, n, stream->r + c * BLOCK);
+      if (outputs[SEQ_OUTPUT_SCORE]) {
+        for (guint t = 0; t < n; t++)
+          score[t] *= score_unit;
+        put_samples (outputs[SEQ_OUTPUT_SCORE], c, from, n, score);
       }
-      if (outputs[SEQ_OUTPUT_PREDICTION])
-        for (guint o = 0; o < stream->n_outputs; o++) {
-          double y = stream->y[t * stream->n_outputs + o] * mix;
-
-          if (stream->predicts && mix != 1)
-            y += (1 - mix) * stream->x[t * stream->n_channels + o];
-          put_sample (outputs[SEQ_OUTPUT_PREDICTION], o, i, y);
-        }
     }
+    for (guint o = 0; outputs[SEQ_OUTPUT_PREDICTION] && o < stream->n_outputs;
+         o++)
+      put_prediction (stream, outputs[SEQ_OUTPUT_PREDICTION], o, from, n,
+          mix_from, mix_step);
     from += n;
   }
   seq_ftz_end (ftz);

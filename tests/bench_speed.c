@@ -125,6 +125,56 @@ bench_channels (void)
   }
 }
 
+typedef struct {
+  SeqStream *stream;
+  SeqSignal signal;
+} Streaming;
+
+static void
+stream_block (gpointer data)
+{
+  Streaming *s = data;
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { [SEQ_OUTPUT_PREDICTION] =
+                                                  &s->signal };
+
+  seq_stream_process (s->stream, &s->signal, outputs, BENCH_FRAMES, 1, 1, 0);
+}
+
+/* What a stream adds to its net: samples read, scaled, written, residuals and
+ * scores. */
+static void
+bench_streams (void)
+{
+  static const guint n_channels[] = { 1, 2, 16 };
+
+  g_print ("\nrnn 8:    %8s %9s %9s %12s\n", "channels", "stream", "net",
+      "difference");
+  for (guint horizon = 0; horizon < 2; horizon++)
+    for (guint i = 0; i < G_N_ELEMENTS (n_channels); i++) {
+      guint n = n_channels[i];
+      const SeqStreamConfig config = {
+        .learning_rate = 3e-3, .window = 64, .horizon = horizon
+      };
+      g_autoptr (SeqModel) model = seq_model_new_untrained ("rnn",
+          g_variant_new_parsed ("{'hidden_size': <uint32 8>}"), 1, horizon,
+          FALSE, horizon > 0, 1, NULL);
+      g_autoptr (SeqStream) stream = seq_stream_new (model, n, &config, NULL);
+      g_autofree float *x = g_new (float, (gsize) BENCH_FRAMES *n);
+      g_autofree gpointer *at = g_new (gpointer, n);
+      Streaming s = { stream, { SEQ_FORMAT_F32, at, n } };
+      double net, whole;
+
+      for (guint k = 0; k < BENCH_FRAMES * n; k++)
+        x[k] = sinf (.3f * (float) k);
+      for (guint c = 0; c < n; c++)
+        at[c] = x + c;
+      whole = bench_best (stream_block, &s) / BENCH_FRAMES / n;
+      net = bench_model (model, n, BENCH_FRAMES) / n;
+      g_print ("%-9s %8u %9.1f %9.1f %12.1f\n",
+          horizon ? "predictor" : "effect", n, whole, net, whole - net);
+    }
+}
+
 static void
 bench_precisions (void)
 {
@@ -368,6 +418,7 @@ main (int argc, char **argv)
   if (argc > 1)
     return 0;
   bench_channels ();
+  bench_streams ();
   bench_histories ();
   bench_precisions ();
   bench_cases ();
