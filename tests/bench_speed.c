@@ -155,9 +155,7 @@ bench_streams (void)
       const SeqStreamConfig config = {
         .learning_rate = 3e-3, .window = 64, .horizon = horizon
       };
-      g_autoptr (SeqModel) model = seq_model_new_untrained ("rnn",
-          g_variant_new_parsed ("{'hidden_size': <uint32 8>}"), 1, horizon,
-          FALSE, horizon > 0, 1, NULL);
+      g_autoptr (SeqModel) model = net ("rnn", 8);
       g_autoptr (SeqStream) stream = seq_stream_new (model, n, &config, NULL);
       g_autofree float *x = g_new (float, (gsize) BENCH_FRAMES *n);
       g_autofree gpointer *at = g_new (gpointer, n);
