@@ -145,8 +145,8 @@ step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
         for (guint g = R; g <= N; g++)
           a[g] = vec_load (
               params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
-        quant_product (a, 3, &layer->tensors[WEIGHT_IH], precision,
-            &self->quant.ih, params, s, q[l].x);
+        quant_product (a, 1, 3, &layer->tensors[WEIGHT_IH], precision,
+            &self->quant.ih, params, s, &q[l].x);
       } else {
         gates (layer, params, s, R, N + 1, lane->x, a);
       }
@@ -154,7 +154,7 @@ step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
       a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
       if (precision != QUANT_NONE)
         quant_product (
-            a, 3, hh, precision, &self->quant.hh, params, s, q[l].h[t % 2]);
+            a, 1, 3, hh, precision, &self->quant.hh, params, s, &q[l].h[t % 2]);
       else
         strip_product (a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, lane->h,
             layer->n_out);
@@ -164,7 +164,7 @@ step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
       y = n * (1 - z) + z * vec_load (lane->h + u);
       vec_store (lane->out + u, y);
       if (precision != QUANT_NONE)
-        quant_store (q[l].h[(t + 1) % 2] + u, y);
+        quant_store (&q[l].h[(t + 1) % 2], precision, u, y);
       if (keep) {
         vec_store (lane->tape + R * self->rows + u, r);
         vec_store (lane->tape + Z * self->rows + u, z);
@@ -228,7 +228,7 @@ run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
     lanes[l].params = block->params + (first + l) * block->params_stride;
     lanes[l].h = block->state + (first + l) * block->state_stride;
     if (precision != QUANT_NONE)
-      quant_row (q[l].h[0], lanes[l].h, layer->n_out);
+      quant_row (&q[l].h[0], precision, lanes[l].h, layer->n_out);
   }
   for (guint t = 0; t < block->n_frames; t++) {
     for (guint l = 0; l < n; l++) {
@@ -238,7 +238,7 @@ run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
       lanes[l].out = block->out + row * block->out_stride;
       lanes[l].tape = block->tape + row * block->tape_stride;
       if (precision != QUANT_NONE && self->quant.bounded_input)
-        quant_row (q[l].x, lanes[l].x, layer->n_in);
+        quant_row (&q[l].x, precision, lanes[l].x, layer->n_in);
     }
     if (!self->reset_after)
       for (guint l = 0; l < n; l++)
@@ -261,10 +261,9 @@ run_few (const SeqLayer *layer, const SeqBlock *block, guint lane, guint n)
 {
   const Gru *self = (const Gru *) layer;
 
-  if (self->quant.precision == QUANT_INT8)
-    run_lanes (self, QUANT_INT8, block, lane, n);
-  else if (self->quant.precision == QUANT_INT16)
-    run_lanes (self, QUANT_INT16, block, lane, n);
+  if (layer->quantised)
+    QUANT_WITH (
+        self->quant.precision, run_lanes (self, precision, block, lane, n))
   else if (n == 1)
     run_lanes (self, QUANT_NONE, block, lane, 1);
   else

@@ -180,13 +180,13 @@ step (const Lstm *self, guint precision, guint t, const Lane *lanes,
             vec_load (lane->params + strip_at (bias, s) + gate * SEQ_TILE);
       if (precision != QUANT_NONE && self->quant.bounded_input)
         quant_product (
-            a, 4, ih, precision, &self->quant.ih, lane->params, s, q[l].x);
+            a, 1, 4, ih, precision, &self->quant.ih, lane->params, s, &q[l].x);
       else
         strip_product (a, 4, lane->params + strip_at (ih, s), 4 * SEQ_TILE,
             lane->x, self->base.n_in);
       if (precision != QUANT_NONE)
-        quant_product (a, 4, hh, precision, &self->quant.hh, lane->params, s,
-            q[l].h[t % 2]);
+        quant_product (a, 1, 4, hh, precision, &self->quant.hh, lane->params, s,
+            &q[l].h[t % 2]);
       else
         strip_product (a, 4, lane->params + strip_at (hh, s), 4 * SEQ_TILE,
             lane->h, hh->cols);
@@ -194,7 +194,7 @@ step (const Lstm *self, guint precision, guint t, const Lane *lanes,
       vec_store (lane->c + u, out[C]);
       vec_store (lane->m + u, out[M]);
       if (precision != QUANT_NONE)
-        quant_store (q[l].h[(t + 1) % 2] + u, out[M]);
+        quant_store (&q[l].h[(t + 1) % 2], precision, u, out[M]);
       for (guint i = I; keep && i < M; i++)
         vec_store (lane->tape + i * self->rows + u, out[i]);
     }
@@ -235,7 +235,7 @@ run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
       .c = h + n_h,
     };
     if (precision != QUANT_NONE)
-      quant_row (q[l].h[0], h, layer->n_out);
+      quant_row (&q[l].h[0], precision, h, layer->n_out);
   }
   for (guint t = 0; t < block->n_frames; t++) {
     gsize row = (gsize) t * block->n_lanes + first;
@@ -246,7 +246,7 @@ run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
       lanes[l].tape = block->tape + (row + l) * block->tape_stride;
       lanes[l].m = self->proj_size ? m_row[l] : out + l * block->out_stride;
       if (precision != QUANT_NONE && self->quant.bounded_input)
-        quant_row (q[l].x, lanes[l].x, layer->n_in);
+        quant_row (&q[l].x, precision, lanes[l].x, layer->n_in);
     }
     if (keep)
       step (self, precision, t, lanes, q, n, TRUE);
@@ -269,10 +269,9 @@ run_few (const SeqLayer *layer, const SeqBlock *block, guint lane, guint n)
 {
   const Lstm *self = (const Lstm *) layer;
 
-  if (self->quant.precision == QUANT_INT8)
-    run_lanes (self, QUANT_INT8, block, lane, n);
-  else if (self->quant.precision == QUANT_INT16)
-    run_lanes (self, QUANT_INT16, block, lane, n);
+  if (layer->quantised)
+    QUANT_WITH (
+        self->quant.precision, run_lanes (self, precision, block, lane, n))
   else if (n == 1)
     run_lanes (self, QUANT_NONE, block, lane, 1);
   else

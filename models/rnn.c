@@ -99,46 +99,38 @@ slope_times (const Rnn *self, vec y, vec d)
   return vec_select (y > 0, d, vec_splat (0));
 }
 
-/* n strips (a constant) of one frame of one lane, from strip `first` on. */
+/* n strips (a constant, as precision) of frame t of one lane, from strip
+ * `first` on. With a precision, h is in q, and x where it is bounded. */
 SEQ_INLINE void
-strips (const Rnn *self, guint first, guint n, const real *params,
-    const real *x, const real *h, real *out)
+strips (const Rnn *self, guint precision, guint t, guint first, guint n,
+    const real *params, const real *x, const real *h, QuantRows *q, real *out)
 {
-  const SeqTensor *t = self->base.tensors;
+  const SeqTensor *tensors = self->base.tensors;
   const real *ih[ROW_STRIPS], *hh[ROW_STRIPS];
   vec a[ROW_STRIPS];
 
   for (guint s = 0; s < n; s++) {
-    ih[s] = params + strip_at (&t[WEIGHT_IH], first + s);
-    hh[s] = params + strip_at (&t[WEIGHT_HH], first + s);
-    a[s] = vec_load (params + strip_at (&t[BIAS], first + s));
+    ih[s] = params + strip_at (&tensors[WEIGHT_IH], first + s);
+    hh[s] = params + strip_at (&tensors[WEIGHT_HH], first + s);
+    a[s] = vec_load (params + strip_at (&tensors[BIAS], first + s));
   }
-  row_products (a, n, ih, x, self->base.n_in);
-  row_products (a, n, hh, h, self->base.n_out);
-  for (guint s = 0; s < n; s++)
-    vec_store (out + (first + s) * SEQ_VEC, activate (self, a[s]));
-}
-
-/* One strip of frame t with packed weights: h, and x where it is bounded, are
- * in q. */
-SEQ_INLINE void
-strip_packed (const Rnn *self, guint precision, guint t, guint s,
-    const real *params, const real *x, QuantRows *q, real *out)
-{
-  const SeqTensor *tensors = self->base.tensors;
-  vec a = vec_load (params + strip_at (&tensors[BIAS], s));
-
-  if (self->quant.bounded_input)
-    quant_product (&a, 1, &tensors[WEIGHT_IH], precision, &self->quant.ih,
-        params, s, q->x);
+  if (precision != QUANT_NONE && self->quant.bounded_input)
+    quant_product (a, n, 1, &tensors[WEIGHT_IH], precision, &self->quant.ih,
+        params, first, &q->x);
   else
-    a = row_product (
-        a, params + strip_at (&tensors[WEIGHT_IH], s), x, self->base.n_in);
-  quant_product (&a, 1, &tensors[WEIGHT_HH], precision, &self->quant.hh, params,
-      s, q->h[t % 2]);
-  a = vec_tanh (a);
-  vec_store (out + s * SEQ_VEC, a);
-  quant_store (q->h[(t + 1) % 2] + s * SEQ_VEC, a);
+    row_products (a, n, ih, x, self->base.n_in);
+  if (precision != QUANT_NONE)
+    quant_product (a, n, 1, &tensors[WEIGHT_HH], precision, &self->quant.hh,
+        params, first, &q->h[t % 2]);
+  else
+    row_products (a, n, hh, h, self->base.n_out);
+  for (guint s = 0; s < n; s++) {
+    vec y = activate (self, a[s]);
+
+    vec_store (out + (first + s) * SEQ_VEC, y);
+    if (precision != QUANT_NONE)
+      quant_store (&q->h[(t + 1) % 2], precision, (first + s) * SEQ_VEC, y);
+  }
 }
 
 /* All frames of one lane. */
@@ -153,7 +145,7 @@ run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
   QuantRows q;
 
   if (precision != QUANT_NONE)
-    quant_row (q.h[0], h, layer->n_out);
+    quant_row (&q.h[0], precision, h, layer->n_out);
   for (guint t = 0; t < block->n_frames; t++) {
     gsize row = (gsize) t * block->n_lanes + lane;
     const real *x = block->in + row * block->in_stride;
@@ -161,17 +153,15 @@ run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
     gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
 
     if (precision != QUANT_NONE && self->quant.bounded_input)
-      quant_row (q.x, x, layer->n_in);
+      quant_row (&q.x, precision, x, layer->n_in);
     for (guint s = 0, some; s < n; s += some) {
-      some = precision == QUANT_NONE && n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
-      if (precision != QUANT_NONE)
-        strip_packed (
-            self, precision, t, backward ? n - 1 - s : s, params, x, &q, out);
-      else if (some > 1)
-        strips (self, backward ? n - s - some : s, ROW_STRIPS, params, x,
-            before, out);
+      some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
+      if (some > 1)
+        strips (self, precision, t, backward ? n - s - some : s, ROW_STRIPS,
+            params, x, before, &q, out);
       else
-        strips (self, backward ? n - s - 1 : s, 1, params, x, before, out);
+        strips (self, precision, t, backward ? n - s - 1 : s, 1, params, x,
+            before, &q, out);
     }
     if (block->tape_stride)
       memcpy (block->tape + row * block->tape_stride, out,
@@ -189,10 +179,9 @@ run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
   const Rnn *self = (const Rnn *) layer;
 
   for (guint lane = first; lane < first + n; lane++)
-    if (self->quant.precision == QUANT_INT8)
-      run_lane (self, QUANT_INT8, block, lane);
-    else if (self->quant.precision == QUANT_INT16)
-      run_lane (self, QUANT_INT16, block, lane);
+    if (layer->quantised)
+      QUANT_WITH (
+          self->quant.precision, run_lane (self, precision, block, lane))
     else
       run_lane (self, QUANT_NONE, block, lane);
 }

@@ -56,6 +56,15 @@ seq_chain_learns (const SeqChain *chain)
 }
 
 void
+seq_chain_pack (const SeqChain *chain, real *params)
+{
+  for (guint i = 0; i < chain->n_layers; i++)
+    if (chain->layers[i]->klass->pack)
+      chain->layers[i]->klass->pack (
+          chain->layers[i], params + chain->params_at[i]);
+}
+
+void
 seq_chain_start (const SeqChain *chain, const real *params, real *state)
 {
   memset (state, 0, chain->n_state * sizeof (real));

@@ -27,6 +27,10 @@ SeqChain *seq_chain_new (
 void seq_chain_free (SeqChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqChain, seq_chain_free)
 
+/* Fills what params hold beside the tensors (SeqLayerClass.pack): once they are
+ * set, control thread. */
+void seq_chain_pack (const SeqChain *chain, real *params);
+
 /* state: [n_state] of one lane. rewind keeps what was learnt. */
 void seq_chain_start (const SeqChain *chain, const real *params, real *state);
 void seq_chain_rewind (const SeqChain *chain, const real *params, real *state);

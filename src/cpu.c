@@ -7,7 +7,8 @@
 #include <xmmintrin.h>
 #endif
 
-static const char *const names[SEQ_N_ISAS] = { "c", "avx2", "avx512" };
+static const char *const names[SEQ_N_ISAS] = { "c", "avx2", "avx512",
+  "avx512vnni" };
 
 const char *
 seq_isa_name (SeqIsa isa)
@@ -31,13 +32,17 @@ detect (void)
       && __builtin_cpu_supports ("avx512dq")
       && __builtin_cpu_supports ("avx512vl"))
     best = SEQ_ISA_AVX512;
+  if (best == SEQ_ISA_AVX512 && __builtin_cpu_supports ("avx512vnni"))
+    best = SEQ_ISA_AVX512VNNI;
 #endif
   if (!wanted || !*wanted)
     return best;
   for (guint i = 0; i < SEQ_N_ISAS; i++)
     if (g_str_equal (wanted, names[i]))
       return MIN (i, best);
-  g_error ("SEQ_ISA=%s: no such instruction set; c, avx2 and avx512 are known",
+  g_error (
+      "SEQ_ISA=%s: no such instruction set; c, avx2, avx512 and avx512vnni "
+      "are known",
       wanted);
 }
 

@@ -278,9 +278,8 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
 
     memcpy (params, g_ptr_array_index (builder->params, i),
         layers[i]->n_params * sizeof (real));
-    if (layers[i]->klass->pack)
-      layers[i]->klass->pack (layers[i], params);
   }
+  seq_chain_pack (chain, model->params);
   model->n_signal = n_signal;
   model->rate = builder->rate;
   model->horizon = builder->horizon;

@@ -139,6 +139,8 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   if (!bytes)
     return NULL;
   memcpy (model->params, bytes, model->chain->n_params * sizeof (real));
+  /* another machine packs otherwise */
+  seq_chain_pack (model->chain, model->params);
   return g_steal_pointer (&model);
 }
 

@@ -23,6 +23,7 @@
 static const struct {
   const char *name, *kind;
   SeqLearn learn;
+  const char *precision; /* of recurrent weights; NULL: float */
 } cases[] = {
   { "naive", "naive", SEQ_LEARN_GRADIENT },
   { "ar", "ar", SEQ_LEARN_GRADIENT },
@@ -30,6 +31,7 @@ static const struct {
   { "rnn", "rnn", SEQ_LEARN_READOUT },
   { "lstm", "lstm", SEQ_LEARN_BOTH },
   { "gru", "gru", SEQ_LEARN_GRADIENT },
+  { "lstm-int8", "lstm", SEQ_LEARN_READOUT, "int8" },
 };
 
 static SeqStream *
@@ -44,8 +46,13 @@ make (guint i)
   g_autoptr (SeqModel) model = seq_model_new_untrained (cases[i].kind,
       g_variant_new_parsed ("{'hidden_size': <9>, 'history': <700>}"), 1, 1,
       cases[i].learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);
+  g_autoptr (SeqModel) small =
+      model && cases[i].precision
+          ? seq_model_with_precision (model, cases[i].precision, &error)
+          : NULL;
   SeqStream *stream =
-      model ? seq_stream_new (model, CHANNELS, &config, &error) : NULL;
+      error ? NULL
+            : seq_stream_new (small ? small : model, CHANNELS, &config, &error);
 
   if (!stream)
     g_error ("%s: %s", cases[i].name, error->message);

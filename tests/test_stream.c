@@ -660,6 +660,7 @@ test_refusals (void)
       seq_model_new_untrained ("ar", NULL, 6, 1, FALSE, FALSE, 0, NULL);
   g_autoptr (SeqModel) lstm =
       seq_model_new_untrained ("lstm", NULL, 1, 1, FALSE, FALSE, 0, NULL);
+  g_autoptr (SeqModel) small = NULL;
   SeqStreamConfig config = { .learn = SEQ_LEARN_GRADIENT,
     .learning_rate = 1e-3,
     .window = 64,
@@ -671,9 +672,41 @@ test_refusals (void)
   g_assert_nonnull (strstr (error->message, "6"));
   g_assert_nonnull (strstr (error->message, "4"));
   g_clear_error (&error);
+  small = seq_model_with_precision (lstm, "int8", &error);
+  g_assert_no_error (error);
+  g_assert_null (seq_stream_new (small, 4, &config, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+  g_assert_nonnull (strstr (error->message, "int8"));
+  g_clear_error (&error);
   config.learn = SEQ_LEARN_READOUT;
   g_assert_null (seq_stream_new (lstm, 4, &config, &error));
   g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+}
+
+/* Integers are for states that have bounds. */
+static void
+test_refuses_precision (void)
+{
+  static const struct {
+    const char *kind, *options, *field;
+  } cases[] = {
+    { "rnn", "{'nonlinearity': <'relu'>}", "relu" },
+    { "lstm", "{'hidden_size': <8>, 'proj_size': <3>}", "proj_size is 3" },
+    { "gru", "{'reset_after': <0>}", "reset_after" },
+    { "ar", NULL, "no rnn, lstm or gru" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SeqModel) model = seq_model_new_untrained (cases[i].kind,
+        cases[i].options ? g_variant_new_parsed (cases[i].options) : NULL, 1, 1,
+        FALSE, FALSE, 0, &error);
+
+    g_assert_no_error (error);
+    g_assert_null (seq_model_with_precision (model, "int16", &error));
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
+    g_assert_nonnull (strstr (error->message, cases[i].field));
+  }
 }
 
 int
@@ -705,6 +738,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/formats", test_formats);
   g_test_add_func ("/stream/in-place-and-mix", test_in_place_and_mix);
   g_test_add_func ("/stream/refusals", test_refusals);
+  g_test_add_func ("/stream/refusals/precision", test_refuses_precision);
   g_test_add_func ("/stream/exploding", test_exploding);
   g_test_add_func ("/stream/params", test_params);
   g_test_add_func ("/stream/fade", test_fade);

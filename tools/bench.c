@@ -90,6 +90,7 @@ static const struct {
 #ifdef __x86_64__
   { avx2_multiply_add, avx2_read, 8 },
   { avx512_multiply_add, avx512_read, 16 },
+  { avx512_multiply_add, avx512_read, 16 },
 #endif
 };
 

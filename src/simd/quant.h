@@ -10,18 +10,28 @@
  *
  * Packed, behind the tensors of a layer's params: integers [tile][pair of
  * columns][gate][row % SEQ_TILE][2], then scales [tile][gate][row % SEQ_TILE].
+ *
+ * VNNI multiplies four unsigned bytes at once by four signed ones. For it 8
+ * bits are packed in fours of columns, and X + QUANT_ONE is two bytes, high and
+ * low; offsets, which lie as scales do, take out what QUANT_ONE adds to a sum.
+ * The sums are the same ones.
  */
 #pragma once
 
+#include "src/cpu.h"
 #include "src/simd/product.h"
 
 #define QUANT_ONE 8192 /* 1 in X */
 
-enum { QUANT_NONE, QUANT_INT16, QUANT_INT8 };
+enum { QUANT_NONE, QUANT_INT16, QUANT_INT8, QUANT_INT8_VNNI };
+
+#if !defined(SEQ_DOUBLE) && defined(__AVX512BW__)
+#define QUANT_VNNI
+#endif
 
 /* A packed tensor: where it is in the params of its layer, in reals. */
 typedef struct {
-  gsize weights, scales;
+  gsize weights, scales, offsets;
 } Quant;
 
 /* What a recurrent layer packs. Its input is quantised, too, where it lies in
@@ -35,26 +45,36 @@ typedef struct {
 #define QUANT_OPTIONS "precision", "bounded_input"
 
 /* X of one row, padded to whole vectors, for as many columns as a layer that
- * is quantised may have. */
-typedef gint16 QuantRow[4096 + SEQ_ALIGN / 2]
-    __attribute__ ((aligned (SEQ_ALIGN)));
+ * is quantised may have; or its high bytes and then its low ones. */
+#define QUANT_COLS (4096 + SEQ_ALIGN)
+typedef union {
+  gint16 words[QUANT_COLS];
+  guint8 bytes[2][QUANT_COLS];
+} QuantRow __attribute__ ((aligned (SEQ_ALIGN)));
 
 /* Rows of one lane: the input, and the state of this frame and the next. */
 typedef struct {
   QuantRow x, h[2];
 } QuantRows;
 
-SEQ_INLINE guint
-quant_pairs (const SeqTensor *t)
-{
-  return (t->cols + 1) / 2;
-}
-
-/* Integers from one tile to the next. */
+/* Integers from one tile to the next, whatever the layout. */
 SEQ_INLINE gsize
 quant_tile (const SeqTensor *t)
 {
-  return (gsize) quant_pairs (t) * t->gates * SEQ_TILE * 2;
+  return (gsize) (t->cols + 3) / 4 * 4 * t->gates * SEQ_TILE;
+}
+
+/* Columns that lie side by side. */
+SEQ_INLINE guint
+quant_group (guint precision)
+{
+  return precision == QUANT_INT8_VNNI ? 4 : 2;
+}
+
+SEQ_INLINE gsize
+quant_size (guint precision)
+{
+  return precision == QUANT_INT16 ? 2 : 1;
 }
 
 /* For init(): makes room for a tensor, packed. */
@@ -62,11 +82,13 @@ SEQ_INLINE void
 quant_add (SeqLayer *layer, const SeqTensor *t, guint precision, Quant *q)
 {
   gsize tiles = SEQ_PAD (t->rows) / SEQ_TILE;
-  gsize bytes = tiles * quant_tile (t) * (precision == QUANT_INT8 ? 1 : 2);
+  gsize rows = tiles * t->gates * SEQ_TILE;
+  gsize bytes = tiles * quant_tile (t) * quant_size (precision);
 
   q->weights = layer->n_params;
   q->scales = q->weights + SEQ_PAD (bytes / sizeof (real));
-  layer->n_params = q->scales + tiles * t->gates * SEQ_TILE;
+  q->offsets = q->scales + rows;
+  layer->n_params = q->offsets + (precision == QUANT_INT16 ? 0 : rows);
 }
 
 /* For init(), when the tensors are there: reads the options, and makes room. */
@@ -86,6 +108,10 @@ quant_init (SeqLayer *layer, GVariant *config, const SeqTensor *ih,
     quant_add (layer, hh, q->precision, &q->hh);
   if (layer->quantised && q->bounded_input)
     quant_add (layer, ih, q->precision, &q->ih);
+#ifdef QUANT_VNNI
+  if (q->precision == QUANT_INT8 && seq_cpu_isa () >= SEQ_ISA_AVX512VNNI)
+    q->precision = QUANT_INT8_VNNI;
+#endif
   return TRUE;
 }
 
@@ -95,13 +121,18 @@ quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *params)
 {
   gint8 *bytes = (gint8 *) (params + q->weights);
   gint16 *words = (gint16 *) (params + q->weights);
-  double most = precision == QUANT_INT8 ? G_MAXINT8 : G_MAXINT16;
+  gint32 *offsets = (gint32 *) (params + q->offsets);
+  double most = precision == QUANT_INT16 ? G_MAXINT16 : G_MAXINT8;
   double most_sum = 2147483648. / QUANT_ONE - t->cols;
+  guint group = quant_group (precision);
 
+  memset (bytes, 0, (q->scales - q->weights) * sizeof (real));
   for (guint gate = 0; gate < t->gates; gate++)
     for (guint row = 0; row < t->rows; row++) {
       gsize tile = row / SEQ_TILE, at = row % SEQ_TILE;
+      gsize packed_row = (tile * t->gates + gate) * SEQ_TILE + at;
       double peak = 0, sum = 0, scale;
+      gint32 offset = 0;
 
       for (guint col = 0; col < t->cols; col++) {
         double w = fabs (params[seq_tensor_index (t, gate, row, col)]);
@@ -110,19 +141,22 @@ quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *params)
         sum += w;
       }
       scale = MAX (peak / most, sum / most_sum);
-      params[q->scales + (tile * t->gates + gate) * SEQ_TILE + at] =
-          (real) (scale / QUANT_ONE);
+      params[q->scales + packed_row] = (real) (scale / QUANT_ONE);
       for (guint col = 0; col < t->cols && scale > 0; col++) {
         long w = lrint (params[seq_tensor_index (t, gate, row, col)] / scale);
-        gsize i = tile * quant_tile (t)
-                  + ((gsize) (col / 2 * t->gates + gate) * SEQ_TILE + at) * 2
-                  + col % 2;
+        gsize i =
+            tile * quant_tile (t)
+            + ((gsize) (col / group * t->gates + gate) * SEQ_TILE + at) * group
+            + col % group;
 
-        if (precision == QUANT_INT8)
-          bytes[i] = (gint8) w;
-        else
+        if (precision == QUANT_INT16)
           words[i] = (gint16) w;
+        else
+          bytes[i] = (gint8) w;
+        offset -= QUANT_ONE * (gint32) w;
       }
+      if (precision == QUANT_INT8_VNNI)
+        offsets[packed_row] = offset;
     }
 }
 
@@ -136,10 +170,11 @@ quant_pack_cell (
     quant_pack (ih, q->precision, &q->ih, params);
 }
 
-/* X of a vector of values; outside -1..1 it stays at the ends. Adding 1.5 *
- * 2^23 rounds to a whole number and leaves it in the low bits. */
+/* X of a vector of values, from column k on; outside -1..1 it stays at the
+ * ends. Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low
+ * bits. */
 SEQ_INLINE void
-quant_store (gint16 *to, vec x)
+quant_store (QuantRow *to, guint precision, gsize k, vec x)
 {
   typedef gint16 narrow __attribute__ ((vector_size (SEQ_VEC * 2)));
   narrow X;
@@ -151,17 +186,28 @@ quant_store (gint16 *to, vec x)
 #endif
   X = __builtin_convertvector(
       (ivec) (vec_clamp (x, -1, 1) * QUANT_ONE + magic), narrow);
-  memcpy (to, &X, sizeof X);
+#ifdef QUANT_VNNI
+  if (precision == QUANT_INT8_VNNI) {
+    __m256i U = (__m256i) (X + QUANT_ONE);
+
+    _mm_store_si128 ((__m128i *) &to->bytes[0][k],
+        _mm256_cvtepi16_epi8 (_mm256_srli_epi16 (U, 8)));
+    _mm_store_si128 ((__m128i *) &to->bytes[1][k], _mm256_cvtepi16_epi8 (U));
+    return;
+  }
+#endif
+  memcpy (to->words + k, &X, sizeof X);
 }
 
 /* n values, of which those behind the last are finite or not there; X is padded
- * with zeros to a whole pair. */
+ * with anything for bytes, whose weights are 0 there. */
 SEQ_INLINE void
-quant_row (gint16 *to, const real *x, guint n)
+quant_row (QuantRow *to, guint precision, const real *x, guint n)
 {
   for (guint k = 0; k < n; k += SEQ_VEC)
-    quant_store (to + k, vec_load (x + k));
-  to[n] = 0;
+    quant_store (to, precision, k, vec_load (x + k));
+  if (precision != QUANT_INT8_VNNI)
+    to->words[n] = 0;
 }
 
 typedef gint32 sums __attribute__ ((vector_size (SEQ_VEC * 4)));
@@ -207,24 +253,88 @@ quant_pair (sums sum, guint precision, gconstpointer w, const gint16 *x)
 #endif
 }
 
-/* acc[g] += the product of strip `strip` of a packed tensor with x, for its
- * n_gates gates (a constant, as precision). */
-SEQ_INLINE void
-quant_product (vec *acc, guint n_gates, const SeqTensor *t, guint precision,
-    const Quant *q, const real *params, guint strip, const gint16 *x)
+#ifdef QUANT_VNNI
+/* sum[i] + the product of four unsigned bytes, the same for all i, with four of
+ * w for each. Not an intrinsic: the rest of the file is for machines without,
+ * too. */
+SEQ_INLINE __m512i
+quant_four (__m512i sum, const guint8 *x, gconstpointer w)
 {
-  gsize size = precision == QUANT_INT8 ? 1 : 2;
-  guint tile = strip * SEQ_VEC / SEQ_TILE, at = strip * SEQ_VEC % SEQ_TILE;
-  const char *w = (const char *) (params + q->weights)
-                  + (tile * quant_tile (t) + at * 2) * size;
-  const real *scale = params + q->scales + tile * n_gates * SEQ_TILE + at;
+  gint32 four;
+  __m512i fours;
+
+  memcpy (&four, x, sizeof four);
+  fours = _mm512_set1_epi32 (four);
+  __asm__("vpdpbusd %2, %1, %0"
+          : "+v"(sum)
+          : "v"(fours), "m"(*(const __m512i *) w));
+  return sum;
+}
+#endif
+
+/* acc[s * n_gates + g] += the product of gate g of strip `strip` + s of a
+ * packed tensor with x; n_strips, n_gates and precision are constants. */
+SEQ_INLINE void
+quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
+    guint precision, const Quant *q, const real *params, guint strip,
+    const QuantRow *x)
+{
+  guint group = quant_group (precision), n = n_strips * n_gates;
+  gsize size = quant_size (precision);
+  gsize step = n_gates * SEQ_TILE * group * size;
+  const char *w[4];
+  gsize rows[4];
   sums sum[4] = { { 0 } };
 
-  for (guint k = 0; k < t->cols; k += 2, w += n_gates * SEQ_TILE * 2 * size)
-    for (guint g = 0; g < n_gates; g++)
-      sum[g] =
-          quant_pair (sum[g], precision, w + g * SEQ_TILE * 2 * size, x + k);
-  for (guint g = 0; g < n_gates; g++)
-    acc[g] +=
-        vec_load (scale + g * SEQ_TILE) * __builtin_convertvector(sum[g], vec);
+  for (guint i = 0; i < n; i++) {
+    gsize first = (gsize) (strip + i / n_gates) * SEQ_VEC;
+    gsize tile = first / SEQ_TILE,
+          at = i % n_gates * SEQ_TILE + first % SEQ_TILE;
+
+    rows[i] = tile * n_gates * SEQ_TILE + at;
+    w[i] = (const char *) (params + q->weights)
+           + (tile * quant_tile (t) + at * group) * size;
+  }
+#ifdef QUANT_VNNI
+  if (precision == QUANT_INT8_VNNI) {
+    __m512i high[4], low[4];
+
+    for (guint i = 0; i < n; i++) {
+      high[i] = _mm512_setzero_si512 ();
+      low[i] = *(const __m512i *) (params + q->offsets + rows[i]);
+    }
+    for (guint k = 0; k < t->cols; k += 4)
+      for (guint i = 0; i < n; i++, w[i - 1] += step) {
+        high[i] = quant_four (high[i], &x->bytes[0][k], w[i]);
+        low[i] = quant_four (low[i], &x->bytes[1][k], w[i]);
+      }
+    for (guint i = 0; i < n; i++)
+      sum[i] = (sums) _mm512_add_epi32 (_mm512_slli_epi32 (high[i], 8), low[i]);
+  } else
+#endif
+    for (guint k = 0; k < t->cols; k += 2)
+      for (guint i = 0; i < n; i++, w[i - 1] += step)
+        sum[i] = quant_pair (sum[i], precision, w[i], x->words + k);
+  for (guint i = 0; i < n; i++)
+    acc[i] += vec_load (params + q->scales + rows[i])
+              * __builtin_convertvector(sum[i], vec);
 }
+
+/* The call with `precision` as a constant. */
+#define QUANT_WITH(value, call)                                                \
+  switch (value) {                                                             \
+    QUANT_CASE (QUANT_INT16, call)                                             \
+    QUANT_CASE (QUANT_INT8, call)                                              \
+    QUANT_CASE_VNNI (call)                                                     \
+  }
+#define QUANT_CASE(value, call)                                                \
+  case value: {                                                                \
+    enum { precision = value };                                                \
+    call;                                                                      \
+    break;                                                                     \
+  }
+#ifdef QUANT_VNNI
+#define QUANT_CASE_VNNI(call) QUANT_CASE (QUANT_INT8_VNNI, call)
+#else
+#define QUANT_CASE_VNNI(call)
+#endif
