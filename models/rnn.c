@@ -133,57 +133,70 @@ strips (const Rnn *self, guint precision, guint t, guint first, guint n,
   }
 }
 
-/* All frames of one lane. */
+/* All frames of n lanes from `first_lane` on, by turns. */
 SEQ_INLINE void
-run_lane (const Rnn *self, guint precision, const SeqBlock *block, guint lane)
+run_lanes (const Rnn *self, guint precision, const SeqBlock *block,
+    guint first_lane, guint n_lanes)
 {
   const SeqLayer *layer = &self->base;
   guint n = SEQ_STRIPS (layer->n_out);
-  const real *params = block->params + lane * block->params_stride;
-  real *h = block->state + lane * block->state_stride;
-  const real *before = h;
-  QuantRows q;
+  gsize size = n * SEQ_VEC * sizeof (real);
+  const real *before[LANES_FEW];
+  QuantRows q[LANES_FEW];
 
-  if (precision != QUANT_NONE)
-    quant_row (&q.h[0], precision, h, layer->n_out);
+  for (guint l = 0; l < n_lanes; l++) {
+    before[l] = block->state + (first_lane + l) * block->state_stride;
+    if (precision != QUANT_NONE)
+      quant_row (&q[l].h[0], precision, before[l], layer->n_out);
+  }
   for (guint t = 0; t < block->n_frames; t++) {
-    gsize row = (gsize) t * block->n_lanes + lane;
-    const real *x = block->in + row * block->in_stride;
-    real *out = block->out + row * block->out_stride;
     gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
 
-    if (precision != QUANT_NONE && self->quant.bounded_input)
-      quant_row (&q.x, precision, x, layer->n_in);
-    for (guint s = 0, some; s < n; s += some) {
-      some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
-      if (some > 1)
-        strips (self, precision, t, backward ? n - s - some : s, ROW_STRIPS,
-            params, x, before, &q, out);
-      else
-        strips (self, precision, t, backward ? n - s - 1 : s, 1, params, x,
-            before, &q, out);
+    for (guint l = 0; l < n_lanes; l++) {
+      guint lane = first_lane + l;
+      gsize row = (gsize) t * block->n_lanes + lane;
+      const real *params = block->params + lane * block->params_stride;
+      const real *x = block->in + row * block->in_stride;
+      real *out = block->out + row * block->out_stride;
+
+      if (precision != QUANT_NONE && self->quant.bounded_input)
+        quant_row (&q[l].x, precision, x, layer->n_in);
+      for (guint s = 0, some; s < n; s += some) {
+        some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
+        if (some > 1)
+          strips (self, precision, t, backward ? n - s - some : s, ROW_STRIPS,
+              params, x, before[l], &q[l], out);
+        else
+          strips (self, precision, t, backward ? n - s - 1 : s, 1, params, x,
+              before[l], &q[l], out);
+      }
+      if (block->tape_stride)
+        memcpy (block->tape + row * block->tape_stride, out, size);
+      before[l] = out;
     }
-    if (block->tape_stride)
-      memcpy (block->tape + row * block->tape_stride, out,
-          n * SEQ_VEC * sizeof (real));
-    before = out;
   }
-  if (before != h)
-    memcpy (h, before, n * SEQ_VEC * sizeof (real));
+  for (guint l = 0; l < n_lanes && block->n_frames; l++)
+    memcpy (
+        block->state + (first_lane + l) * block->state_stride, before[l], size);
 }
 
-/* Lanes one by one. */
+/* A lane alone, or a few. Small nets take turns, so that one's activation hides
+ * behind another's product; large ones would take each other's place in the
+ * first cache. */
 static void
 run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
 {
   const Rnn *self = (const Rnn *) layer;
+  guint turns = layer->n_out <= 48 ? n : 1;
 
-  for (guint lane = first; lane < first + n; lane++)
+  for (guint lane = first; lane < first + n; lane += turns)
     if (layer->quantised)
-      QUANT_WITH (
-          self->quant.precision, run_lane (self, precision, block, lane))
+      QUANT_WITH (self->quant.precision,
+          run_lanes (self, precision, block, lane, turns))
+    else if (turns == 1)
+      run_lanes (self, QUANT_NONE, block, lane, 1);
     else
-      run_lane (self, QUANT_NONE, block, lane);
+      run_lanes (self, QUANT_NONE, block, lane, turns);
 }
 
 static void
