@@ -37,17 +37,19 @@
 #define LANE_FOR(i, n) _Pragma ("GCC unroll 32") for (guint i = 0; i < (n); i++)
 #endif
 
-/* Vectors of the group that begins with a lane; 0: run that lane alone. With a
- * tape there is no room for a vector that is not full. */
+/* Vectors of the group that begins with a lane; 0: run that lane alone. A
+ * vector that is not full pays where it wastes less than strips do that units
+ * don't fill; with a tape there is no room for it. */
 SEQ_INLINE guint
-lane_vecs (const SeqBlock *block, guint lane)
+lane_vecs (const SeqLayer *layer, const SeqBlock *block, guint lane)
 {
   guint left = block->n_lanes - lane, vecs = left / SEQ_VEC;
+  guint units = (layer->n_out + SEQ_VEC - 1) / SEQ_VEC * SEQ_VEC;
 
   if (block->params_stride)
     return 0;
   if (vecs == 0)
-    return !block->tape_stride && left > SEQ_VEC / 2;
+    return !block->tape_stride && left * units > SEQ_VEC * layer->n_out;
   return vecs == 4 ? 2 : MIN (vecs, LANE_VECS);
 }
 
@@ -558,7 +560,7 @@ lanes_run (const SeqLayer *layer, const LaneCell *cell, gboolean grouped,
   gboolean keep = block->tape_stride > 0;
 
   for (guint lane = 0, vecs, n; lane < block->n_lanes; lane += n) {
-    vecs = grouped ? lane_vecs (block, lane) : 0;
+    vecs = grouped ? lane_vecs (layer, block, lane) : 0;
     n = vecs ? vecs * SEQ_VEC : MIN (block->n_lanes - lane, LANES_FEW);
     if (vecs == 0)
       few (layer, block, lane, n);
@@ -585,7 +587,7 @@ lanes_grad (const SeqLayer *layer, const LaneCell *cell, gboolean grouped,
 {
   for (guint lane = 0, vecs; lane < block->n_lanes;
        lane += MAX (vecs * SEQ_VEC, 1)) {
-    vecs = grouped ? lane_vecs (block, lane) : 0;
+    vecs = grouped ? lane_vecs (layer, block, lane) : 0;
     if (vecs == 0)
       alone (layer, block, g, lane);
     else if (vecs == 1)
