@@ -611,8 +611,12 @@ static const CellCase cells[] = {
       64, 4, 1e-4 },
   { "gru-int16", "gru", "{'hidden_size': <64>, 'precision': <'int16'>}", 1, 64,
       3, 1e-4 },
+  { "rnn-int8", "rnn", "{'hidden_size': <70>, 'precision': <'int8'>}", 1, 70, 1,
+      5e-3 },
   { "lstm-int8", "lstm", "{'hidden_size': <37>, 'precision': <'int8'>}", 1, 37,
       4, 1e-3 },
+  { "gru-int8", "gru", "{'hidden_size': <37>, 'precision': <'int8'>}", 1, 37, 3,
+      1e-3 },
 };
 
 /* Weights uniform in +-1/sqrt (H), as PyTorch starts them. */
