@@ -65,57 +65,10 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
       layer, rand, 1 / sqrt (layer->tensors[WEIGHT].cols), params);
 }
 
-static void
-run (const SeqLayer *layer, const SeqBlock *block)
-{
-  const Conv1d *self = (const Conv1d *) layer;
-  const SeqTensor *weight = &layer->tensors[WEIGHT];
-  guint n_group_in = layer->n_in / self->groups;
-  guint n_group_out = layer->n_out / self->groups;
+#define TAPS 32 /* whose frames are looked up at a time */
 
-  for (guint lane = 0; lane < block->n_lanes; lane++) {
-    const real *params = block->params + lane * block->params_stride;
-    real *state = block->state + lane * block->state_stride;
-    real *ring = state + SEQ_TILE;
-
-    for (guint t = 0; t < block->n_frames; t++) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      real *out = block->out + row * block->out_stride;
-      guint newest = (guint) state[0];
-
-      newest = newest + 1 == self->n_ring ? 0 : newest + 1;
-      state[0] = newest;
-      memcpy (ring + newest * self->stride, block->in + row * block->in_stride,
-          layer->n_in * sizeof (real));
-      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-        vec a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
-
-        for (guint k = 0; k < self->kernel_size; k++) {
-          guint age = (self->kernel_size - 1 - k) * self->dilation;
-          guint at = newest >= age ? newest - age : newest + self->n_ring - age;
-          const real *w =
-              params + strip_at (weight, s) + (gsize) k * n_group_in * SEQ_TILE;
-
-          if (self->groups == 1) {
-            a = row_product (a, w, ring + at * self->stride, n_group_in);
-          } else {
-            for (guint i = 0; i < SEQ_VEC; i++) {
-              guint o = s * SEQ_VEC + i;
-              const real *x =
-                  ring + at * self->stride + o / n_group_out * n_group_in;
-
-              for (guint j = 0; o < layer->n_out && j < n_group_in; j++)
-                a[i] += w[j * SEQ_TILE + i] * x[j];
-            }
-          }
-        }
-        vec_store (out + s * SEQ_VEC, a);
-      }
-    }
-  }
-}
-
-/* Frame t of the block, or of the ring as it was before the block. */
+/* Where the input of a lane, t frames into the block, lies: in the block, or in
+ * the ring as it was before. */
 static const real *
 frame_at (const Conv1d *self, const SeqBlock *block, guint lane, gint t)
 {
@@ -128,6 +81,106 @@ frame_at (const Conv1d *self, const SeqBlock *block, guint lane, gint t)
   if (place < 0)
     place += (gint) self->n_ring;
   return state + SEQ_TILE + (gsize) place * self->stride;
+}
+
+/* acc += a strip's product with the frames of n taps, where groups keep its
+ * units to inputs of their own. */
+static vec
+grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
+    const real *const (*x)[SHARED_ROWS], guint row, guint n)
+{
+  const SeqLayer *layer = &self->base;
+  guint n_in = layer->n_in / self->groups, n_out = layer->n_out / self->groups;
+  guint n_units = MIN (SEQ_VEC, layer->n_out - strip * SEQ_VEC);
+
+  if (n_in == 1 && n_out == 1) {
+    for (guint k = 0; k < n; k++)
+      acc +=
+          vec_load (w + k * SEQ_TILE) * vec_load (x[k][row] + strip * SEQ_VEC);
+    return acc;
+  }
+  for (guint k = 0; k < n; k++, w += n_in * SEQ_TILE)
+    for (guint i = 0; i < n_units; i++) {
+      guint first = (strip * SEQ_VEC + i) / n_out * n_in;
+
+      for (guint j = 0; j < n_in; j++)
+        acc[i] += w[j * SEQ_TILE + i] * x[k][row][first + j];
+    }
+  return acc;
+}
+
+/* n rows (a constant) from `row` on, of lanes with the same params. */
+SEQ_INLINE void
+run_rows (const Conv1d *self, const SeqBlock *block, const real *params,
+    gsize row, guint n)
+{
+  const SeqLayer *layer = &self->base;
+  guint n_in = layer->n_in / self->groups;
+
+  for (guint first = 0, taps; first < self->kernel_size; first += taps) {
+    const real *x[TAPS][SHARED_ROWS];
+
+    taps = MIN (TAPS, self->kernel_size - first);
+    for (guint r = 0; r < n; r++) {
+      guint lane = (guint) ((row + r) % block->n_lanes);
+      gint t = (gint) ((row + r) / block->n_lanes);
+
+      for (guint k = 0; k < taps; k++)
+        x[k][r] = frame_at (self, block, lane,
+            t - (gint) ((self->kernel_size - 1 - first - k) * self->dilation));
+    }
+    for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
+      const real *w = params + strip_at (&layer->tensors[WEIGHT], s)
+                      + (gsize) first * n_in * SEQ_TILE;
+      real *out = block->out + row * block->out_stride + s * SEQ_VEC;
+      vec a[SHARED_ROWS];
+
+      for (guint r = 0; r < n; r++)
+        a[r] = vec_load (first ? out + r * block->out_stride
+                               : params + strip_at (&layer->tensors[BIAS], s));
+      if (self->groups == 1)
+        for (guint k = 0; k < taps; k++)
+          shared_product (a, n, w + k * n_in * SEQ_TILE, x[k], n_in);
+      else
+        for (guint r = 0; r < n; r++)
+          a[r] = grouped_product (self, a[r], w, s, x, r, taps);
+      for (guint r = 0; r < n; r++)
+        vec_store (out + r * block->out_stride, a[r]);
+    }
+  }
+}
+
+/* Puts what the next block looks back on into a lane's ring. */
+static void
+keep_frames (const Conv1d *self, const SeqBlock *block, guint lane)
+{
+  real *state = block->state + lane * block->state_stride;
+  guint place = (guint) state[0];
+
+  for (guint t = 0; t < block->n_frames; t++) {
+    place = place + 1 == self->n_ring ? 0 : place + 1;
+    if (block->n_frames - t <= self->n_ring)
+      memcpy (state + SEQ_TILE + place * self->stride,
+          block->in + ((gsize) t * block->n_lanes + lane) * block->in_stride,
+          self->base.n_in * sizeof (real));
+  }
+  state[0] = (real) place;
+}
+
+static void
+run (const SeqLayer *layer, const SeqBlock *block)
+{
+  const Conv1d *self = (const Conv1d *) layer;
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
+
+  for (; !block->params_stride && row + SHARED_ROWS <= n_rows;
+       row += SHARED_ROWS)
+    run_rows (self, block, block->params, row, SHARED_ROWS);
+  for (; row < n_rows; row++)
+    run_rows (self, block,
+        block->params + row % block->n_lanes * block->params_stride, row, 1);
+  for (guint lane = 0; lane < block->n_lanes; lane++)
+    keep_frames (self, block, lane);
 }
 
 static void

@@ -3,9 +3,10 @@
  *
  * No state and no tape: the gradient wants the input alone.
  *
- * A read-out of few outputs would leave most of a strip idle. Its weights are
- * copied out of their tile, once a block, and multiplied along the columns:
- * four at a time, which are just the four parts of row_product().
+ * Rows share the weights. A read-out of few outputs would leave most of a strip
+ * idle: its weights are copied out of their tile, once a block, and multiplied
+ * along the columns, four at a time, which are just the four parts of
+ * row_product().
  */
 #include "src/simd/product.h"
 
@@ -87,32 +88,49 @@ run_few (const SeqLayer *layer, const SeqBlock *block)
   }
 }
 
+/* n rows (a constant) from `row` on, of lanes with the same params. */
+SEQ_INLINE void
+run_rows (const SeqLayer *layer, const SeqBlock *block, const real *params,
+    gsize row, guint n)
+{
+  const SeqTensor *weight = &layer->tensors[WEIGHT];
+  const real *x[SHARED_ROWS];
+  real *out = block->out + row * block->out_stride;
+
+  for (guint r = 0; r < n; r++)
+    x[r] = block->in + (row + r) * block->in_stride;
+  for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
+    vec a[SHARED_ROWS], bias = { 0 };
+
+    if (layer->n_tensors > BIAS)
+      bias = vec_load (params + strip_at (&layer->tensors[BIAS], s));
+    for (guint r = 0; r < n; r++)
+      a[r] = bias;
+    if (layer->n_out <= FEW_OUTPUTS)
+      a[0] =
+          row_product (bias, params + strip_at (weight, s), x[0], layer->n_in);
+    else
+      shared_product (a, n, params + strip_at (weight, s), x, layer->n_in);
+    for (guint r = 0; r < n; r++)
+      vec_store (out + r * block->out_stride + s * SEQ_VEC, a[r]);
+  }
+}
+
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
-  const SeqTensor *weight = &layer->tensors[WEIGHT];
+  gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
+  gboolean few = layer->n_out <= FEW_OUTPUTS, shared = !block->params_stride;
 
-  if (layer->n_out <= FEW_OUTPUTS && layer->n_in <= MAX_COPY
-      && block->n_frames >= 4 && !block->params_stride) {
+  if (few && shared && layer->n_in <= MAX_COPY && block->n_frames >= 4) {
     run_few (layer, block);
     return;
   }
-  for (guint t = 0; t < block->n_frames; t++)
-    for (guint lane = 0; lane < block->n_lanes; lane++) {
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *params = block->params + lane * block->params_stride;
-      const real *x = block->in + row * block->in_stride;
-      real *out = block->out + row * block->out_stride;
-
-      for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-        vec a = { 0 };
-
-        if (layer->n_tensors > BIAS)
-          a = vec_load (params + strip_at (&layer->tensors[BIAS], s));
-        vec_store (out + s * SEQ_VEC,
-            row_product (a, params + strip_at (weight, s), x, layer->n_in));
-      }
-    }
+  for (; shared && !few && row + SHARED_ROWS <= n_rows; row += SHARED_ROWS)
+    run_rows (layer, block, block->params, row, SHARED_ROWS);
+  for (; row < n_rows; row++)
+    run_rows (layer, block,
+        block->params + row % block->n_lanes * block->params_stride, row, 1);
 }
 
 #define FEW_COLUMNS 4 /* vectors of them whose gradients registers hold */

@@ -707,6 +707,86 @@ test_cell (gconstpointer data)
     seq_free (((real *[]){ params, state, in, out, tape })[i]);
 }
 
+typedef struct {
+  guint n_in, n_out, kernel_size, dilation, groups; /* kernel 0: dense */
+} SumCase;
+
+/* Kernels shorter and longer than a block and than the taps that are looked up
+ * at a time; outputs that do and don't fill strips; rows that do and don't fill
+ * the tile that shares weights. */
+static const SumCase sums[] = { { 5, 3, 0, 1, 1 }, { 20, 33, 0, 1, 1 },
+  { 1, 8, 3, 1, 1 }, { 8, 17, 3, 2, 1 }, { 3, 20, 70, 1, 1 },
+  { 16, 16, 3, 30, 1 }, { 20, 20, 5, 3, 20 }, { 12, 8, 3, 2, 4 } };
+
+/* conv1d and dense are the sums of their definitions. */
+static void
+test_sums (gconstpointer data)
+{
+  const SumCase *c = data;
+  guint taps = MAX (c->kernel_size, 1), n_in = c->n_in / c->groups;
+  const guint lengths[] = { 1, 5, 8, 40, 3, 23 };
+  enum { LANES = 3, LENGTH = 80 };
+  gsize in_stride = SEQ_PAD (c->n_in), out_stride = SEQ_PAD (c->n_out);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  g_autoptr (SeqLayer) layer = seq_layer_new (
+      c->kernel_size ? "conv1d" : "dense",
+      c->kernel_size
+          ? g_variant_new_parsed ("{'out_channels': <%u>, 'kernel_size': <%u>,"
+                                  " 'dilation': <%u>, 'groups': <%u>}",
+              c->n_out, taps, c->dilation, c->groups)
+          : g_variant_new_parsed ("{'out_features': <%u>}", c->n_out),
+      c->n_in, NULL);
+  const SeqTensor *weight = &layer->tensors[0], *bias = &layer->tensors[1];
+  real *params = seq_alloc (layer->n_params);
+  real *state = seq_alloc (LANES * MAX (layer->n_state, 1));
+  real *in = seq_alloc (LENGTH * LANES * in_stride);
+  real *out = seq_alloc (LENGTH * LANES * out_stride);
+  double worst = 0;
+
+  for (guint o = 0; o < c->n_out; o++) {
+    params[seq_tensor_index (bias, 0, o, 0)] =
+        (real) g_rand_double_range (rand, -1, 1);
+    for (guint k = 0; k < weight->cols; k++)
+      params[seq_tensor_index (weight, 0, o, k)] =
+          (real) (g_rand_double_range (rand, -1, 1) / sqrt (weight->cols));
+  }
+  for (guint row = 0; row < LENGTH * LANES; row++)
+    for (guint k = 0; k < c->n_in; k++)
+      in[row * in_stride + k] = (real) g_rand_double_range (rand, -1, 1);
+  for (guint i = 0, t = 0; t < LENGTH; t += lengths[i++])
+    layer->klass->run (layer, &(SeqBlock){ .n_frames = lengths[i],
+                                  .n_lanes = LANES,
+                                  .params = params,
+                                  .state = state,
+                                  .state_stride = layer->n_state,
+                                  .in = in + t * LANES * in_stride,
+                                  .in_stride = in_stride,
+                                  .out = out + t * LANES * out_stride,
+                                  .out_stride = out_stride });
+
+  for (guint t = 0; t < LENGTH; t++)
+    for (guint lane = 0; lane < LANES; lane++)
+      for (guint o = 0; o < c->n_out; o++) {
+        guint first = o / (c->n_out / c->groups) * n_in;
+        double y = params[seq_tensor_index (bias, 0, o, 0)];
+
+        for (guint k = 0; k < taps; k++) {
+          gint from = (gint) t - (gint) ((taps - 1 - k) * c->dilation);
+          const real *x = in + ((gsize) from * LANES + lane) * in_stride;
+
+          for (guint j = 0; from >= 0 && j < n_in; j++)
+            y += (double) params[seq_tensor_index (weight, 0, o, k * n_in + j)]
+                 * x[first + j];
+        }
+        worst =
+            MAX (worst, fabs (out[(t * LANES + lane) * out_stride + o] - y));
+      }
+  g_test_message ("largest error %.1e", worst);
+  g_assert_cmpfloat (worst, <=, BOUND);
+  for (guint i = 0; i < 4; i++)
+    seq_free (((real *[]){ params, state, in, out })[i]);
+}
+
 /* Weights and a state that lose nothing by quantisation, and reach the ends of
  * their ranges: then sums are exact, whatever instructions form them, and what
  * comes out is tanh of a number that is known. */
@@ -793,6 +873,13 @@ main (int argc, char **argv)
     g_autofree char *path = g_strdup_printf ("/layers/cell/%s", cells[i].name);
 
     g_test_add_data_func (path, &cells[i], test_cell);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (sums); i++) {
+    const SumCase *c = &sums[i];
+    g_autofree char *path = g_strdup_printf ("/layers/sum/%u-%u-%u-%u-%u",
+        c->n_in, c->n_out, c->kernel_size, c->dilation, c->groups);
+
+    g_test_add_data_func (path, c, test_sums);
   }
   g_test_add_data_func ("/layers/exact/int16", "int16", test_exact);
   g_test_add_data_func ("/layers/exact/int8", "int8", test_exact);

@@ -92,6 +92,29 @@ row_product (vec acc, const real *w, const real *x, guint n)
   return acc;
 }
 
+/* Rows without a recurrence between them share the weights: this many. */
+#define SHARED_ROWS 8
+
+/* acc[r] += sum over k < n of the strip at w * x[r][k], column after column,
+ * for n_rows (a constant) rows. */
+SEQ_INLINE void
+shared_product (
+    vec *acc, guint n_rows, const real *w, const real *const *x, guint n)
+{
+  vec sum[SHARED_ROWS];
+
+  for (guint r = 0; r < n_rows; r++)
+    sum[r] = acc[r];
+  for (guint k = 0; k < n; k++) {
+    vec column = vec_load (w + k * SEQ_TILE);
+
+    for (guint r = 0; r < n_rows; r++)
+      sum[r] += column * x[r][k];
+  }
+  for (guint r = 0; r < n_rows; r++)
+    acc[r] = sum[r];
+}
+
 /* A tensor's transpose, for gradients by its input: [strip of columns][gate *
  * padded rows + row][SEQ_VEC], padding zero. Reals that it takes: */
 SEQ_INLINE gsize
