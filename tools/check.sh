@@ -67,7 +67,7 @@ if [ "$(dpkg --print-architecture)" = amd64 ]; then
   if (packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
       libglib2.0-dev:arm64 libjansson-dev:arm64 libprotobuf-c-dev:arm64); then
     build build-aarch64 --cross-file tools/aarch64.ini -Dwerror=true \
-      -Dgstreamer=disabled
+      -Dgstreamer=disabled -Ddouble=false
     step "test on an emulated aarch64, and carry snapshots there and back"
     tests build-aarch64 -t 10 --test-args='-x /stream/damaged' \
       layers-c stream-c io-c
@@ -79,21 +79,23 @@ if [ "$(dpkg --print-architecture)" = amd64 ]; then
 fi
 
 step "build in build-debug/, without optimisation"
-build build-debug -Dwerror=true -Dbuildtype=debug -Dgstreamer=disabled
+build build-debug -Dwerror=true -Dbuildtype=debug -Dgstreamer=disabled \
+  -Ddouble=false
 step "test without optimisation"
 tests build-debug --suite main --no-suite slow
 
 # Sanitizers make GCC see what isn't there: here warnings are no errors.
 step "build in build-sanitize/, with AddressSanitizer and UBSan"
 build build-sanitize -Db_sanitize=address,undefined -Db_lundef=false \
-  -Doptimization=1 -Dc_args=-fno-var-tracking
+  -Doptimization=1 -Dc_args=-fno-var-tracking -Ddouble=false
 step "test under the sanitizers"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 tests build-sanitize --suite main --no-suite slow
 
 step "build in build-threads/, with ThreadSanitizer"
-build build-threads -Db_sanitize=thread -Db_lundef=false -Doptimization=1
+build build-threads -Db_sanitize=thread -Db_lundef=false -Doptimization=1 \
+  -Ddouble=false
 step "test the element's threads"
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
 tests build-threads -t 10 'gst state' 'gst modelfile'
