@@ -5,7 +5,8 @@
  * `batch` pieces of the recording, run side by side as lanes, from rest;
  * `warmup` frames that do not count; then stretch after stretch of about
  * `update` frames, after each of which the gradient goes back to the stretch's
- * beginning and Adam makes a step. The state runs on.
+ * beginning and Adam makes a step. The state runs on. What is judged, kept and
+ * given away is a running mean of the weights.
  *
  * The loss of a stretch, e = output - target, over all its lanes and frames:
  *
@@ -27,7 +28,8 @@
 #include <string.h>
 
 #define SHARD 16
-#define QUIET 256 /* frames at a time where nothing is learnt */
+#define QUIET 256    /* frames at a time where nothing is learnt */
+#define AVERAGED 100 /* updates that the weights which are judged go back */
 
 typedef struct {
   gsize start; /* frame of the warm-up's first */
@@ -63,7 +65,7 @@ struct _SeqTrainer {
   gsize at[SEQ_N_SPLITS + 1]; /* where the splits begin */
   char *fingerprint;
 
-  real *params, *best, *moment1, *moment2, *gradient;
+  real *params, *average, *best, *moment1, *moment2, *gradient;
   guint stale;     /* validations without a gain */
   double mark;     /* what a gain is measured from */
   GArray *history; /* SeqTrainerEpoch */
@@ -340,6 +342,18 @@ weigh (SeqTrainer *self)
   }
 }
 
+/* A high rate finds more and leaves the weights jumping about what it found:
+ * their running mean is there already. It begins as the weights themselves and
+ * grows slowly, for the first weights are nothing to remember. */
+static void
+average (SeqTrainer *self)
+{
+  real part = (real) 1 / MIN (AVERAGED, 1 + self->report.n_updates / 10);
+
+  for (gsize i = 0; i < self->model->chain->n_params; i++)
+    self->average[i] += part * (self->params[i] - self->average[i]);
+}
+
 /* Runs the stretch on all shards and makes a step of Adam. */
 static void
 update (SeqTrainer *self)
@@ -372,6 +386,7 @@ update (SeqTrainer *self)
   seq_adam (self->params, self->moment1, self->moment2, self->gradient,
       n_params, c->clip > 0 && norm > c->clip ? c->clip / norm : 1,
       report->rate, ++report->n_updates);
+  average (self);
 }
 
 /* --- evaluation ----------------------------------------------------------- */
@@ -541,8 +556,8 @@ end_of (const SeqTrainer *self)
                                            : SEQ_TRAINER_GOES_ON;
 }
 
-/* Keeps the weights if they are the best so far; lowers the rate, and goes
- * back to the best, on a plateau. A gain of a hundredth counts against a
+/* Keeps the averaged weights if they are the best so far; lowers the rate, and
+ * goes back to the best, on a plateau. A gain of a hundredth counts against a
  * plateau, any is kept. */
 static void
 judge (SeqTrainer *self)
@@ -556,7 +571,7 @@ judge (SeqTrainer *self)
       && !(report->validation_esr >= report->best_esr)) {
     report->best_esr = report->validation_esr;
     report->best_epoch = report->epoch;
-    memcpy (self->best, self->params, size);
+    memcpy (self->best, self->average, size);
   }
   if (report->best_esr < 0.99 * self->mark || !isfinite (self->mark)) {
     self->mark = report->best_esr;
@@ -567,6 +582,7 @@ judge (SeqTrainer *self)
   if (self->stale % c->patience == 0 && report->rate > c->min_rate) {
     report->rate = MAX (report->rate / 2, c->min_rate);
     memcpy (self->params, self->best, size);
+    memcpy (self->average, self->best, size);
     memset (self->moment1, 0, size);
   }
 }
@@ -582,7 +598,7 @@ end_epoch (SeqTrainer *self)
   report->train_esr = self->sum_error / MAX (self->sum_power, 1e-300);
   report->train_loss = self->sum_loss / n_updates;
   report->norm = self->sum_norm / MAX (1, n_updates - n_skipped);
-  report->validation_esr = esr (self, self->params, SEQ_VALIDATION, FALSE);
+  report->validation_esr = esr (self, self->average, SEQ_VALIDATION, FALSE);
   g_array_append_vals (self->history,
       &(SeqTrainerEpoch){ report->train_esr, report->validation_esr }, 1);
   judge (self);
@@ -661,13 +677,14 @@ enum {
   RATE,
   N_FACTS
 };
-#define N_BLOCKS 4
+#define N_BLOCKS 5
 #define BLOCKS(self)                                                           \
   {                                                                            \
-    (self)->params, (self)->best, (self)->moment1, (self)->moment2             \
+    (self)->params, (self)->average, (self)->best, (self)->moment1,            \
+        (self)->moment2                                                        \
   }
-static const char *const block_names[N_BLOCKS] = { "params", "best", "moment1",
-  "moment2" };
+static const char *const block_names[N_BLOCKS] = { "params", "average", "best",
+  "moment1", "moment2" };
 #define REAL_DTYPE (sizeof (real) == 8 ? SEQ_DTYPE_F64 : SEQ_DTYPE_F32)
 
 GBytes *
@@ -954,11 +971,13 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
     }
 
   self->params = seq_alloc (chain->n_params);
+  self->average = seq_alloc (chain->n_params);
   self->best = seq_alloc (chain->n_params);
   self->moment1 = seq_alloc (chain->n_params);
   self->moment2 = seq_alloc (chain->n_params);
   self->gradient = seq_alloc (chain->n_params);
   memcpy (self->params, model->params, chain->n_params * sizeof (real));
+  memcpy (self->average, model->params, chain->n_params * sizeof (real));
   memcpy (self->best, model->params, chain->n_params * sizeof (real));
 
   begin_epoch (self);
@@ -1018,6 +1037,7 @@ seq_trainer_free (SeqTrainer *self)
   seq_free (self->in);
   seq_free (self->target);
   seq_free (self->params);
+  seq_free (self->average);
   seq_free (self->best);
   seq_free (self->moment1);
   seq_free (self->moment2);

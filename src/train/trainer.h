@@ -86,8 +86,8 @@ typedef struct {
 } SeqTrainerEpoch;
 const SeqTrainerEpoch *seq_trainer_history (const SeqTrainer *trainer);
 
-/* The model with the weights that did best in validation (the first ones
- * before the first epoch is over). */
+/* The model with the weights, averaged over the last updates, that did best in
+ * validation (the first ones before the first epoch is over). */
 SeqModel *seq_trainer_best (SeqTrainer *trainer);
 /* Error-to-signal ratio of those over a split, about the target's mean. */
 double seq_trainer_esr (SeqTrainer *trainer, SeqSplit split);
