@@ -81,10 +81,11 @@ read_command_line (TrainOptions *o, int *argc, char ***argv, GError **error)
   };
   const GOptionEntry method[] = {
     INT ("update", 0, update,
-        "Frames from update to update (1000; less for short recordings)", "N"),
-    INT ("batch", 0, batch, "Pieces side by side (48; likewise)", "N"),
+        "Frames from update to update (500; less for short recordings)", "N"),
+    INT ("batch", 0, batch,
+        "Pieces side by side (16; each 16 can have a thread)", "N"),
     INT ("epochs", 0, epochs, "At most that many (1000)", "N"),
-    REAL ("learning-rate", learning_rate, "Adam's, to begin with (0.005)", "X"),
+    REAL ("learning-rate", learning_rate, "Adam's, to begin with (0.02)", "X"),
     REAL ("min-learning-rate", min_learning_rate, "It falls no further (1e-5)",
         "X"),
     INT ("patience", 0, patience,
@@ -294,7 +295,7 @@ train_options_parse (TrainOptions *o, int *argc, char ***argv, GError **error)
     .patience = 8,
     .stop_after = 40,
     .threads = (int) g_get_num_processors (),
-    .learning_rate = 5e-3,
+    .learning_rate = 0.02,
     .min_learning_rate = 1e-5,
     .pre_emphasis = 0.85,
     .dc = 1,
@@ -342,9 +343,9 @@ fit_to_length (
   counted = MAX (1, (double) c->segment - c->warmup);
   pieces = n_train / (c->independent ? c->segment : counted);
   if (c->batch == 0)
-    c->batch = (guint) CLAMP (pieces / 4, 16, 48);
+    c->batch = 16;
   if (c->update == 0)
-    c->update = (guint) CLAMP (counted * pieces / c->batch / 32, 128, 1000);
+    c->update = (guint) CLAMP (counted * pieces / c->batch / 32, 128, 500);
 }
 
 void
