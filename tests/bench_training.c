@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The trainer itself, as `seqmodel train` sets it: one input, a dense read-out,
- * batches of 48 pieces, an update each 1000 frames. A sample is a frame that
+ * batches of 16 pieces, an update each 500 frames. A sample is a frame that
  * counts; forward, backward and Adam are in its time. Its multiply-adds are
  * those of the matrices: once forwards, once backwards through the recurrent
  * one, once for the weights' gradient; their share is of the peak that was
@@ -19,8 +19,8 @@
 #include <time.h>
 
 #define FRAMES 110000
-#define BATCH 48
-#define UPDATE 1000
+#define BATCH 16
+#define UPDATE 500
 #define ROUNDS 10
 
 /* Microseconds of this thread, so that others' work on the core is not seen. */
