@@ -28,7 +28,8 @@ EPOCHS = int(os.environ.get("EPOCHS", "3"))
 KLON = ["--independent-segments", f"--segment={SEGMENT}", f"--warmup={WARMUP}",
         "--split=340:42:43"]
 NAM = ["--split=96:12:12"]
-TRIED = [[], ["--batch=32"], ["--update=250"], ["--update=1000"],
+TRIED = [[], ["--batch=32"], ["--batch=32", "--update=250"],
+         ["--update=250"], ["--update=1000"],
          ["--learning-rate=0.01"], ["--learning-rate=0.04"], ["--clip=0.3"],
          ["--clip=0"], ["--no-residual"], ["--pre-emphasis=0"],
          ["--weight-decay=0.01"]]

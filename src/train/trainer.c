@@ -27,7 +27,7 @@
 #include <math.h>
 #include <string.h>
 
-#define SHARD 16
+#define SHARD SEQ_TRAINER_SHARD
 #define QUIET 256    /* frames at a time where nothing is learnt */
 #define AVERAGED 100 /* updates that the weights which are judged go back */
 

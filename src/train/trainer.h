@@ -15,6 +15,9 @@ G_BEGIN_DECLS
 typedef enum { SEQ_LOSS_ESR, SEQ_LOSS_MSE, SEQ_LOSS_HUBER } SeqLoss;
 typedef enum { SEQ_TRAIN, SEQ_VALIDATION, SEQ_TEST, SEQ_N_SPLITS } SeqSplit;
 
+/* Pieces of a batch that one thread takes. */
+#define SEQ_TRAINER_SHARD 16
+
 typedef struct {
   guint segment;        /* frames of a piece, warm-up included */
   guint warmup;         /* frames run before a piece counts */
