@@ -305,7 +305,7 @@ static void
 panel_point (const Panel *p, double x, double y, double *to_x, double *to_y)
 {
   *to_x = p->x + MARGIN
-          + (PANEL - 1.5 * MARGIN) * (log10 (x) - p->x0) / (p->x1 - p->x0);
+          + (PANEL - 1.7 * MARGIN) * (log10 (x) - p->x0) / (p->x1 - p->x0);
   *to_y = PANEL - MARGIN
           - (PANEL - 2 * MARGIN) * (log10 (y) - p->y0) / (p->y1 - p->y0);
 }
