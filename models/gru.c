@@ -121,57 +121,78 @@ typedef struct {
   real *out, *tape;
 } Lane;
 
-/* Frame t of n lanes, reset_after; they take turns strip by strip, as those of
- * an lstm. With a precision (a constant), h is in q as well, and x where it is
- * bounded. */
+/* Strip s of frame t of n_lanes lanes (a constant) with the same params,
+ * reset_after. With a precision (a constant), h is in q as well, and x where it
+ * is bounded. */
+SEQ_INLINE void
+strip_after (const Gru *self, guint precision, guint t, guint s,
+    const Lane *lanes, QuantRows *q, guint n_lanes, gboolean keep)
+{
+  const SeqTensor *tensors = self->base.tensors;
+  const SeqTensor *ih = &tensors[WEIGHT_IH], *hh = &tensors[WEIGHT_HH];
+  const real *params = lanes->params, *x[2], *h[2];
+  vec a[2 * 3], in[2], r, z, n, y;
+  gsize u = s * SEQ_VEC;
+
+  for (guint l = 0; l < n_lanes; l++) {
+    x[l] = lanes[l].x;
+    h[l] = lanes[l].h;
+    for (guint g = R; g <= N; g++)
+      a[3 * l + g] =
+          vec_load (params + strip_at (&tensors[BIAS], s) + g * SEQ_TILE);
+  }
+  if (precision != QUANT_NONE && self->quant.bounded_input)
+    quant_product (a, 1, 3, ih, precision, &self->quant.ih, params, s, &q->x);
+  else
+    strip_products (a, n_lanes, 3, params + strip_at (ih, s), 3 * SEQ_TILE, x,
+        self->base.n_in);
+  for (guint l = 0; l < n_lanes; l++) {
+    in[l] = a[3 * l + N];
+    a[3 * l + N] = vec_load (params + strip_at (&tensors[BIAS_HN], s));
+  }
+  if (precision != QUANT_NONE)
+    quant_product (
+        a, 1, 3, hh, precision, &self->quant.hh, params, s, &q->h[t % 2]);
+  else
+    strip_products (a, n_lanes, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h,
+        self->base.n_out);
+  for (guint l = 0; l < n_lanes; l++) {
+    real *tape = lanes[l].tape;
+
+    r = vec_sigmoid (a[3 * l + R]);
+    z = vec_sigmoid (a[3 * l + Z]);
+    n = vec_tanh (in[l] + r * a[3 * l + N]);
+    y = n * (1 - z) + z * vec_load (h[l] + u);
+    vec_store (lanes[l].out + u, y);
+    if (precision != QUANT_NONE)
+      quant_store (&q->h[(t + 1) % 2], precision, u, y);
+    if (keep) {
+      vec_store (tape + R * self->rows + u, r);
+      vec_store (tape + Z * self->rows + u, z);
+      vec_store (tape + N * self->rows + u, n);
+      vec_store (tape + HN * self->rows + u, a[3 * l + N]);
+    }
+  }
+}
+
+/* Frame t of n lanes, reset_after: by turns or in pairs, as those of an lstm.
+ */
 SEQ_INLINE void
 step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
-    QuantRows *q, guint n_lanes, gboolean keep)
+    QuantRows *q, guint n, gboolean keep, gboolean share)
 {
-  const SeqLayer *layer = &self->base;
-  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  guint n_strips = SEQ_STRIPS (layer->n_out);
+  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
+  guint n_strips = SEQ_STRIPS (self->base.n_out);
   gboolean backward = strips_backward (hh, t);
 
-  for (guint k = 0; k < n_strips; k++)
-    for (guint l = 0; l < n_lanes; l++) {
-      const Lane *lane = &lanes[l];
-      const real *params = lane->params;
-      guint s = backward ? n_strips - 1 - k : k;
-      gsize u = s * SEQ_VEC;
-      vec a[3], in, r, z, n, y;
+  for (guint k = 0; k < n_strips; k++) {
+    guint s = backward ? n_strips - 1 - k : k, l = 0;
 
-      if (precision != QUANT_NONE && self->quant.bounded_input) {
-        for (guint g = R; g <= N; g++)
-          a[g] = vec_load (
-              params + strip_at (&layer->tensors[BIAS], s) + g * SEQ_TILE);
-        quant_product (a, 1, 3, &layer->tensors[WEIGHT_IH], precision,
-            &self->quant.ih, params, s, &q[l].x);
-      } else {
-        gates (layer, params, s, R, N + 1, lane->x, a);
-      }
-      in = a[N];
-      a[N] = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
-      if (precision != QUANT_NONE)
-        quant_product (
-            a, 1, 3, hh, precision, &self->quant.hh, params, s, &q[l].h[t % 2]);
-      else
-        strip_product (a, 3, params + strip_at (hh, s), 3 * SEQ_TILE, lane->h,
-            layer->n_out);
-      r = vec_sigmoid (a[R]);
-      z = vec_sigmoid (a[Z]);
-      n = vec_tanh (in + r * a[N]);
-      y = n * (1 - z) + z * vec_load (lane->h + u);
-      vec_store (lane->out + u, y);
-      if (precision != QUANT_NONE)
-        quant_store (&q[l].h[(t + 1) % 2], precision, u, y);
-      if (keep) {
-        vec_store (lane->tape + R * self->rows + u, r);
-        vec_store (lane->tape + Z * self->rows + u, z);
-        vec_store (lane->tape + N * self->rows + u, n);
-        vec_store (lane->tape + HN * self->rows + u, a[N]);
-      }
-    }
+    for (; share && l + 2 <= n; l += 2)
+      strip_after (self, QUANT_NONE, t, s, lanes + l, NULL, 2, keep);
+    for (; l < n; l++)
+      strip_after (self, precision, t, s, lanes + l, q + l, 1, keep);
+  }
 }
 
 /* One frame of one lane, reset before. reset: room for r * h and z. */
@@ -223,6 +244,7 @@ run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
   gboolean keep = block->tape_stride > 0;
   Lane lanes[LANES_FEW];
   QuantRows q[LANES_FEW];
+  gboolean share = n > 1 && strips_shared (block, &layer->tensors[WEIGHT_HH]);
 
   for (guint l = 0; l < n; l++) {
     lanes[l].params = block->params + (first + l) * block->params_stride;
@@ -244,9 +266,11 @@ run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
       for (guint l = 0; l < n; l++)
         step_before (self, &lanes[l], reset, keep);
     else if (keep)
-      step_after (self, precision, t, lanes, q, n, TRUE);
+      step_after (self, precision, t, lanes, q, n, TRUE, FALSE);
+    else if (precision == QUANT_NONE && share)
+      step_after (self, precision, t, lanes, q, n, FALSE, TRUE);
     else
-      step_after (self, precision, t, lanes, q, n, FALSE);
+      step_after (self, precision, t, lanes, q, n, FALSE, FALSE);
     for (guint l = 0; l < n; l++)
       lanes[l].h = lanes[l].out;
   }

@@ -155,49 +155,67 @@ typedef struct {
   real *c, *m, *tape;
 } Lane;
 
-/* Frame t of n lanes. With a precision (a constant), h is in q, and x where it
- * is bounded. Lanes take turns strip by strip: the weights are met again in the
- * first cache, and one lane's activations hide behind another's product. */
+/* Strip s of frame t of n lanes (a constant) with the same params. With a
+ * precision (a constant), h is in q, and x where it is bounded. */
 SEQ_INLINE void
-step (const Lstm *self, guint precision, guint t, const Lane *lanes,
+strip (const Lstm *self, guint precision, guint t, guint s, const Lane *lanes,
     QuantRows *q, guint n, gboolean keep)
 {
   const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   const SeqTensor *bias = &self->base.tensors[BIAS];
+  const real *params = lanes->params, *x[2], *h[2];
+  gsize u = s * SEQ_VEC;
+  vec a[2 * 4], out[N_OUT];
+
+  for (guint l = 0; l < n; l++) {
+    x[l] = lanes[l].x;
+    h[l] = lanes[l].h;
+    for (guint gate = 0; gate < 4; gate++)
+      a[4 * l + gate] =
+          vec_load (params + strip_at (bias, s) + gate * SEQ_TILE);
+  }
+  if (precision != QUANT_NONE && self->quant.bounded_input)
+    quant_product (a, 1, 4, ih, precision, &self->quant.ih, params, s, &q->x);
+  else
+    strip_products (
+        a, n, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
+  if (precision != QUANT_NONE)
+    quant_product (
+        a, 1, 4, hh, precision, &self->quant.hh, params, s, &q->h[t % 2]);
+  else
+    strip_products (
+        a, n, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
+  for (guint l = 0; l < n; l++) {
+    cell (a + 4 * l, vec_load (lanes[l].c + u), out);
+    vec_store (lanes[l].c + u, out[C]);
+    vec_store (lanes[l].m + u, out[M]);
+    if (precision != QUANT_NONE)
+      quant_store (&q->h[(t + 1) % 2], precision, u, out[M]);
+    for (guint i = I; keep && i < M; i++)
+      vec_store (lanes[l].tape + i * self->rows + u, out[i]);
+  }
+}
+
+/* Frame t of n lanes. They take turns strip by strip: the weights are met again
+ * in the first cache, and one lane's activations hide behind another's product.
+ * With share (a constant) two at a time share the weights. */
+SEQ_INLINE void
+step (const Lstm *self, guint precision, guint t, const Lane *lanes,
+    QuantRows *q, guint n, gboolean keep, gboolean share)
+{
+  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   guint n_strips = SEQ_STRIPS (self->hidden_size);
   gboolean backward = strips_backward (hh, t);
 
-  for (guint k = 0; k < n_strips; k++)
-    for (guint l = 0; l < n; l++) {
-      const Lane *lane = &lanes[l];
-      guint s = backward ? n_strips - 1 - k : k;
-      gsize u = s * SEQ_VEC;
-      vec a[4], out[N_OUT];
+  for (guint k = 0; k < n_strips; k++) {
+    guint s = backward ? n_strips - 1 - k : k, l = 0;
 
-      for (guint gate = 0; gate < 4; gate++)
-        a[gate] =
-            vec_load (lane->params + strip_at (bias, s) + gate * SEQ_TILE);
-      if (precision != QUANT_NONE && self->quant.bounded_input)
-        quant_product (
-            a, 1, 4, ih, precision, &self->quant.ih, lane->params, s, &q[l].x);
-      else
-        strip_product (a, 4, lane->params + strip_at (ih, s), 4 * SEQ_TILE,
-            lane->x, self->base.n_in);
-      if (precision != QUANT_NONE)
-        quant_product (a, 1, 4, hh, precision, &self->quant.hh, lane->params, s,
-            &q[l].h[t % 2]);
-      else
-        strip_product (a, 4, lane->params + strip_at (hh, s), 4 * SEQ_TILE,
-            lane->h, hh->cols);
-      cell (a, vec_load (lane->c + u), out);
-      vec_store (lane->c + u, out[C]);
-      vec_store (lane->m + u, out[M]);
-      if (precision != QUANT_NONE)
-        quant_store (&q[l].h[(t + 1) % 2], precision, u, out[M]);
-      for (guint i = I; keep && i < M; i++)
-        vec_store (lane->tape + i * self->rows + u, out[i]);
-    }
+    for (; share && l + 2 <= n; l += 2)
+      strip (self, QUANT_NONE, t, s, lanes + l, NULL, 2, keep);
+    for (; l < n; l++)
+      strip (self, precision, t, s, lanes + l, q + l, 1, keep);
+  }
 }
 
 /* out = W_hr m, and m to the tape. */
@@ -225,6 +243,7 @@ run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
   gboolean keep = block->tape_stride > 0;
   Lane lanes[LANES_FEW];
   QuantRows q[LANES_FEW];
+  gboolean share = n > 1 && strips_shared (block, &layer->tensors[WEIGHT_HH]);
 
   for (guint l = 0; l < n; l++) {
     real *h = block->state + (first + l) * block->state_stride;
@@ -249,9 +268,11 @@ run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
         quant_row (&q[l].x, precision, lanes[l].x, layer->n_in);
     }
     if (keep)
-      step (self, precision, t, lanes, q, n, TRUE);
+      step (self, precision, t, lanes, q, n, TRUE, FALSE);
+    else if (precision == QUANT_NONE && share)
+      step (self, precision, t, lanes, q, n, FALSE, TRUE);
     else
-      step (self, precision, t, lanes, q, n, FALSE);
+      step (self, precision, t, lanes, q, n, FALSE, FALSE);
     for (guint l = 0; l < n; l++, out += block->out_stride) {
       if (self->proj_size)
         project (self, &lanes[l], out, keep);

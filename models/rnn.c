@@ -99,104 +99,139 @@ slope_times (const Rnn *self, vec y, vec d)
   return vec_select (y > 0, d, vec_splat (0));
 }
 
-/* n strips (a constant, as precision) of frame t of one lane, from strip
- * `first` on. With a precision, h is in q, and x where it is bounded. */
+/* Where one lane's numbers of a frame are. */
+typedef struct {
+  const real *params, *x, *h;
+  real *out;
+} Lane;
+
+/* n strips of frame t, from strip `first` on, of n_lanes lanes (constants) with
+ * the same params. With a precision (a constant), h is in q, and x where it is
+ * bounded. */
 SEQ_INLINE void
 strips (const Rnn *self, guint precision, guint t, guint first, guint n,
-    const real *params, const real *x, const real *h, QuantRows *q, real *out)
+    const Lane *lanes, QuantRows *q, guint n_lanes)
 {
   const SeqTensor *tensors = self->base.tensors;
-  const real *ih[ROW_STRIPS], *hh[ROW_STRIPS];
+  const real *ih[ROW_STRIPS], *hh[ROW_STRIPS], *x[2], *h[2];
+  const real *params = lanes->params;
   vec a[ROW_STRIPS];
 
   for (guint s = 0; s < n; s++) {
     ih[s] = params + strip_at (&tensors[WEIGHT_IH], first + s);
     hh[s] = params + strip_at (&tensors[WEIGHT_HH], first + s);
-    a[s] = vec_load (params + strip_at (&tensors[BIAS], first + s));
+  }
+  for (guint l = 0; l < n_lanes; l++) {
+    x[l] = lanes[l].x;
+    h[l] = lanes[l].h;
+    for (guint s = 0; s < n; s++)
+      a[l * n + s] = vec_load (params + strip_at (&tensors[BIAS], first + s));
   }
   if (precision != QUANT_NONE && self->quant.bounded_input)
     quant_product (a, n, 1, &tensors[WEIGHT_IH], precision, &self->quant.ih,
         params, first, &q->x);
   else
-    row_products (a, n, ih, x, self->base.n_in);
+    row_products (a, n_lanes, n, ih, x, self->base.n_in);
   if (precision != QUANT_NONE)
     quant_product (a, n, 1, &tensors[WEIGHT_HH], precision, &self->quant.hh,
         params, first, &q->h[t % 2]);
   else
-    row_products (a, n, hh, h, self->base.n_out);
-  for (guint s = 0; s < n; s++) {
-    vec y = activate (self, a[s]);
+    row_products (a, n_lanes, n, hh, h, self->base.n_out);
+  for (guint i = 0; i < n_lanes * n; i++) {
+    gsize u = (first + i % n) * SEQ_VEC;
+    vec y = activate (self, a[i]);
 
-    vec_store (out + (first + s) * SEQ_VEC, y);
+    vec_store (lanes[i / n].out + u, y);
     if (precision != QUANT_NONE)
-      quant_store (&q->h[(t + 1) % 2], precision, (first + s) * SEQ_VEC, y);
+      quant_store (&q->h[(t + 1) % 2], precision, u, y);
   }
 }
 
-/* All frames of n lanes from `first_lane` on, by turns. */
+/* Frame t of n_lanes lanes (a constant) with the same params. */
 SEQ_INLINE void
-run_lanes (const Rnn *self, guint precision, const SeqBlock *block,
-    guint first_lane, guint n_lanes)
+step (const Rnn *self, guint precision, guint t, const Lane *lanes,
+    QuantRows *q, guint n_lanes)
+{
+  guint n = SEQ_STRIPS (self->base.n_out), at_once = ROW_STRIPS / n_lanes;
+  gboolean backward = strips_backward (&self->base.tensors[WEIGHT_HH], t);
+
+  for (guint s = 0, some; s < n; s += some) {
+    some = n - s >= at_once ? at_once : 1;
+    if (some > 1)
+      strips (self, precision, t, backward ? n - s - some : s, at_once, lanes,
+          q, n_lanes);
+    else
+      strips (
+          self, precision, t, backward ? n - s - 1 : s, 1, lanes, q, n_lanes);
+  }
+}
+
+/* All frames of n lanes from `first` on: by turns, or with share (a constant)
+ * two at a time. */
+SEQ_INLINE void
+run_lanes (const Rnn *self, guint precision, const SeqBlock *block, guint first,
+    guint n, gboolean share)
 {
   const SeqLayer *layer = &self->base;
-  guint n = SEQ_STRIPS (layer->n_out);
-  gsize size = n * SEQ_VEC * sizeof (real);
-  const real *before[LANES_FEW];
+  gsize size = SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real);
+  Lane lanes[LANES_FEW];
   QuantRows q[LANES_FEW];
 
-  for (guint l = 0; l < n_lanes; l++) {
-    before[l] = block->state + (first_lane + l) * block->state_stride;
+  for (guint l = 0; l < n; l++) {
+    lanes[l] = (Lane){
+      .params = block->params + (first + l) * block->params_stride,
+      .h = block->state + (first + l) * block->state_stride,
+    };
     if (precision != QUANT_NONE)
-      quant_row (&q[l].h[0], precision, before[l], layer->n_out);
+      quant_row (&q[l].h[0], precision, lanes[l].h, layer->n_out);
   }
   for (guint t = 0; t < block->n_frames; t++) {
-    gboolean backward = strips_backward (&layer->tensors[WEIGHT_HH], t);
+    gsize row = (gsize) t * block->n_lanes + first;
+    guint l = 0;
 
-    for (guint l = 0; l < n_lanes; l++) {
-      guint lane = first_lane + l;
-      gsize row = (gsize) t * block->n_lanes + lane;
-      const real *params = block->params + lane * block->params_stride;
-      const real *x = block->in + row * block->in_stride;
-      real *out = block->out + row * block->out_stride;
-
+    for (l = 0; l < n; l++) {
+      lanes[l].x = block->in + (row + l) * block->in_stride;
+      lanes[l].out = block->out + (row + l) * block->out_stride;
       if (precision != QUANT_NONE && self->quant.bounded_input)
-        quant_row (&q[l].x, precision, x, layer->n_in);
-      for (guint s = 0, some; s < n; s += some) {
-        some = n - s >= ROW_STRIPS ? ROW_STRIPS : 1;
-        if (some > 1)
-          strips (self, precision, t, backward ? n - s - some : s, ROW_STRIPS,
-              params, x, before[l], &q[l], out);
-        else
-          strips (self, precision, t, backward ? n - s - 1 : s, 1, params, x,
-              before[l], &q[l], out);
-      }
+        quant_row (&q[l].x, precision, lanes[l].x, layer->n_in);
+    }
+    for (l = 0; share && l + 2 <= n; l += 2)
+      step (self, QUANT_NONE, t, lanes + l, NULL, 2);
+    for (; l < n; l++)
+      step (self, precision, t, lanes + l, q + l, 1);
+    for (l = 0; l < n; l++) {
       if (block->tape_stride)
-        memcpy (block->tape + row * block->tape_stride, out, size);
-      before[l] = out;
+        memcpy (
+            block->tape + (row + l) * block->tape_stride, lanes[l].out, size);
+      lanes[l].h = lanes[l].out;
     }
   }
-  for (guint l = 0; l < n_lanes && block->n_frames; l++)
-    memcpy (
-        block->state + (first_lane + l) * block->state_stride, before[l], size);
+  for (guint l = 0; l < n && block->n_frames; l++)
+    memcpy (block->state + (first + l) * block->state_stride, lanes[l].h, size);
 }
 
 /* A lane alone, or a few. Small nets take turns, so that one's activation hides
- * behind another's product; large ones would take each other's place in the
- * first cache. */
+ * behind another's product; with others lanes would take each other's place in
+ * the first cache. */
 static void
 run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
 {
   const Rnn *self = (const Rnn *) layer;
+  gboolean share = n > 1 && strips_shared (block, &layer->tensors[WEIGHT_HH]);
   guint turns = layer->n_out <= 48 ? n : 1;
 
+  if (share && !layer->quantised) {
+    run_lanes (self, QUANT_NONE, block, first, n, TRUE);
+    return;
+  }
   for (guint lane = first; lane < first + n; lane += turns)
     if (layer->quantised)
       QUANT_WITH (self->quant.precision,
-          run_lanes (self, precision, block, lane, turns))
+          run_lanes (self, precision, block, lane, turns, FALSE))
     else if (turns == 1)
-      run_lanes (self, QUANT_NONE, block, lane, 1);
+      run_lanes (self, QUANT_NONE, block, lane, 1, FALSE);
     else
-      run_lanes (self, QUANT_NONE, block, lane, turns);
+      run_lanes (self, QUANT_NONE, block, lane, turns, FALSE);
 }
 
 static void

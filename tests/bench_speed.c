@@ -91,8 +91,8 @@ error_of (const SeqModel *model, const char *kind)
 static void
 bench_sizes (const char *kind, guint size)
 {
-  g_print ("\n%-5s %4s %9s %9s %6s %9s\n", "kind", "size", "ns/sample", "floor",
-      "ratio", "error");
+  g_print ("\n%-5s %4s %9s %9s %6s %9s %13s\n", "kind", "size", "ns/sample",
+      "floor", "ratio", "error", "two channels");
   for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
     for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
       g_autoptr (SeqModel) model = NULL;
@@ -103,8 +103,9 @@ bench_sizes (const char *kind, guint size)
       model = net (kinds[k], sizes[s]);
       ns = by_size[k][s] = bench_model (model, 1, BENCH_FRAMES);
       floor = bench_floor (&peaks, model, 1);
-      g_print ("%-5s %4u %9.1f %9.1f %6.2f %9.1e\n", kinds[k], sizes[s], ns,
-          floor, ns / floor, error_of (model, kinds[k]));
+      g_print ("%-5s %4u %9.1f %9.1f %6.2f %9.1e %12.2fx\n", kinds[k], sizes[s],
+          ns, floor, ns / floor, error_of (model, kinds[k]),
+          bench_model (model, 2, BENCH_FRAMES) / ns);
     }
 }
 

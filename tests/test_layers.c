@@ -29,6 +29,10 @@ static const char *const configs[] = {
   " 'activation': <'elu'>, 'out_channels': <2>, 'kernel_size': <2>}",
   "{'activation': <'sigmoid'>, 'states': <3>, 'hidden_size': <5>,"
   " 'groups': <1>}",
+#ifndef SEQ_DOUBLE
+  /* larger than a first cache: pairs of lanes share the weights */
+  "{'hidden_size': <97>}",
+#endif
   "{'hidden_size': <37>, 'precision': <'int16'>}",
   "{'hidden_size': <20>, 'precision': <'int8'>, 'bounded_input': <1>}",
 };

@@ -23,72 +23,103 @@ strip_at (const SeqTensor *t, guint strip)
          + strip * SEQ_VEC % SEQ_TILE;
 }
 
-/* acc[g] += sum over k < n of w[k][g] * x[k], for gates g < n_gates of the
- * `step` reals wide columns at w, in two partial sums: even columns, then odd
- * ones; an odd number's last column comes after both. n_gates must be a
- * constant. */
+/* acc[r * n_gates + g] += sum over k < n of w[k][g] * x[r][k], for rows
+ * r < n_rows and gates g < n_gates of the `step` reals wide columns at w, in
+ * two partial sums: even columns, then odd ones; an odd number's last column
+ * comes after both. n_rows and n_gates must be constants. */
 SEQ_INLINE void
-strip_product (
-    vec *acc, guint n_gates, const real *w, gsize step, const real *x, guint n)
+strip_products (vec *acc, guint n_rows, guint n_gates, const real *w,
+    gsize step, const real *const *x, guint n)
 {
-  vec odd[4] = { { 0 } };
+  vec odd[2 * 4] = { { 0 } };
   guint k = 0;
 
   for (; k + 2 <= n; k += 2, w += 2 * step)
     for (guint g = 0; g < n_gates; g++) {
-      acc[g] += vec_load (w + g * SEQ_TILE) * x[k];
-      odd[g] += vec_load (w + step + g * SEQ_TILE) * x[k + 1];
+      vec even_w = vec_load (w + g * SEQ_TILE);
+      vec odd_w = vec_load (w + step + g * SEQ_TILE);
+
+      for (guint r = 0; r < n_rows; r++) {
+        acc[r * n_gates + g] += even_w * x[r][k];
+        odd[r * n_gates + g] += odd_w * x[r][k + 1];
+      }
     }
-  for (guint g = 0; g < n_gates; g++)
-    acc[g] += odd[g];
+  for (guint i = 0; i < n_rows * n_gates; i++)
+    acc[i] += odd[i];
   if (k < n)
-    for (guint g = 0; g < n_gates; g++)
-      acc[g] += vec_load (w + g * SEQ_TILE) * x[k];
+    for (guint i = 0; i < n_rows * n_gates; i++)
+      acc[i] += vec_load (w + i % n_gates * SEQ_TILE) * x[i / n_gates][k];
 }
 
-/* Whether frame t goes over the strips of a recurrent tensor backwards: there
- * and back, where it overflows the smallest first cache (32 KiB), meets again
+/* The same for a single row. */
+SEQ_INLINE void
+strip_product (
+    vec *acc, guint n_gates, const real *w, gsize step, const real *x, guint n)
+{
+  strip_products (acc, 1, n_gates, w, step, &x, n);
+}
+
+/* Whether a recurrent tensor overflows the smallest first cache (32 KiB). */
+SEQ_INLINE gboolean
+strips_large (const SeqTensor *t)
+{
+  return SEQ_PAD (t->rows) * t->gates * t->cols * sizeof (real) > 32 << 10;
+}
+
+/* Whether frame t goes over the strips backwards: there and back meets again
  * first what was touched last. */
 SEQ_INLINE gboolean
 strips_backward (const SeqTensor *t, guint frame)
 {
-  return frame % 2
-         && SEQ_PAD (t->rows) * t->gates * t->cols * sizeof (real) > 32 << 10;
+  return frame % 2 && strips_large (t);
 }
 
-/* Strips of one gate that share one pass over x: as many as registers allow. */
+/* Whether pairs of lanes share the weights of a strip rather than take turns:
+ * where loading them costs more than what turns hide, and registers hold two
+ * lanes' sums. */
+SEQ_INLINE gboolean
+strips_shared (const SeqBlock *block, const SeqTensor *t)
+{
+  return SEQ_VEC == 16 && strips_large (t) && block->params_stride == 0;
+}
+
+/* Strips of one gate that share one pass over x, times rows that share one over
+ * the strips: as many as registers allow. */
 #define ROW_STRIPS (SEQ_VEC == 16 ? 4 : 2)
 
-/* acc[s] += sum over k < n of strip s of w * x[k], for n_strips (a constant)
- * strips of one gate, whose first values are at w[s]. Column k is added to part
- * k % 4, of which part 0 starts from acc, and the sum is (0 + 1) + (2 + 3). */
+/* acc[r * n_strips + s] += sum over k < n of strip s of w * x[r][k], for n_rows
+ * rows and n_strips strips of one gate (constants), whose first values are at
+ * w[s]. Column k is added to part k % 4, of which part 0 starts from acc, and
+ * the sum is (0 + 1) + (2 + 3). */
 SEQ_INLINE void
-row_products (
-    vec *acc, guint n_strips, const real *const *w, const real *x, guint n)
+row_products (vec *acc, guint n_rows, guint n_strips, const real *const *w,
+    const real *const *x, guint n)
 {
   vec part[4][ROW_STRIPS];
-  guint k = 0;
+  guint k = 0, n_sums = n_rows * n_strips;
 
-  for (guint s = 0; s < n_strips; s++) {
-    part[0][s] = acc[s];
-    part[1][s] = part[2][s] = part[3][s] = (vec){ 0 };
+  for (guint i = 0; i < n_sums; i++) {
+    part[0][i] = acc[i];
+    part[1][i] = part[2][i] = part[3][i] = (vec){ 0 };
   }
   for (; k + 4 <= n; k += 4)
     for (guint j = 0; j < 4; j++)
-      for (guint s = 0; s < n_strips; s++)
-        part[j][s] += vec_load (w[s] + (k + j) * SEQ_TILE) * x[k + j];
+      for (guint i = 0; i < n_sums; i++)
+        part[j][i] += vec_load (w[i % n_strips] + (k + j) * SEQ_TILE)
+                      * x[i / n_strips][k + j];
   for (guint j = 0; j < 3; j++)
-    for (guint s = 0; s < n_strips && k + j < n; s++)
-      part[j][s] += vec_load (w[s] + (k + j) * SEQ_TILE) * x[k + j];
-  for (guint s = 0; s < n_strips; s++)
-    acc[s] = (part[0][s] + part[1][s]) + (part[2][s] + part[3][s]);
+    for (guint i = 0; i < n_sums && k + j < n; i++)
+      part[j][i] += vec_load (w[i % n_strips] + (k + j) * SEQ_TILE)
+                    * x[i / n_strips][k + j];
+  for (guint i = 0; i < n_sums; i++)
+    acc[i] = (part[0][i] + part[1][i]) + (part[2][i] + part[3][i]);
 }
 
-/* The same for a single strip at w. */
+/* The same for a single row and strip, at w. */
 SEQ_INLINE vec
 row_product (vec acc, const real *w, const real *x, guint n)
 {
-  row_products (&acc, 1, &w, x, n);
+  row_products (&acc, 1, 1, &w, &x, n);
   return acc;
 }
 
