@@ -829,12 +829,12 @@ run_block (SeqStream *stream, guint n, gboolean learn)
   return out;
 }
 
-/* Residuals of a channel, 0 where no forecast was made; then the forecasts of
- * this block take their place in the ring. */
+/* Residuals of a channel, 0 for the frames before `first`; then the forecasts
+ * of this block take their place in the ring. */
 static void
-compare (SeqStream *stream, guint c, guint n)
+compare (SeqStream *stream, guint c, guint first, guint n)
 {
-  guint h = stream->config.horizon, first = without_forecast (stream, n);
+  guint h = stream->config.horizon;
   const double *x = stream->x + c * BLOCK, *y = stream->y + c * BLOCK;
   double *r = stream->r + c * BLOCK, *ring = stream->forecasts + c * h;
   guint at = h ? (guint) (stream->carried->n_frames % h) : 0;
@@ -847,23 +847,21 @@ compare (SeqStream *stream, guint c, guint n)
     for (guint t = n > h ? n - h : 0; t < n && h > 0; t++)
       ring[(at + t) % h] = y[t];
   }
-  for (guint t = 0; t < (stream->valid[c] ? first : n); t++)
+  for (guint t = 0; t < first; t++)
     r[t] = 0;
 }
 
-/* Scores of a channel, and statistics, over frames that have a residual. */
+/* Scores of a channel, and statistics, over the frames from `first` on, which
+ * have a residual. */
 static void
-judge (SeqStream *stream, guint c, guint n)
+judge (SeqStream *stream, guint c, guint first, guint n)
 {
   const SeqChain *chain = stream->model->chain;
-  guint first = without_forecast (stream, n);
   Channel channel = stream->channels[c];
   const double *x = stream->x + c * BLOCK, *r = stream->r + c * BLOCK;
   double *score = stream->score + c * BLOCK;
   double rate = 1.0 / SCORE_MEMORY;
 
-  if (!stream->valid[c])
-    first = n;
   for (guint t = 0; t < first; t++)
     score[t] = 0;
   if (first == n)
@@ -940,8 +938,10 @@ run_frames (
   out = run_block (stream, n, learn);
   unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
   for (guint c = 0; c < stream->n_channels; c++) {
-    compare (stream, c, n);
-    judge (stream, c, n);
+    guint first = stream->valid[c] ? without_forecast (stream, n) : n;
+
+    compare (stream, c, first, n);
+    judge (stream, c, first, n);
   }
   stream->carried->n_frames += n;
   stream->carried->n_total += n;
