@@ -724,8 +724,6 @@ descend (Session *s, GError **error)
       seq_trainer_new (s->model, &s->data, &s->config, error);
   const SeqTrainerReport *r;
   Outcome o = { .model = s->options.output, .split = "test" };
-  guint shards = (s->config.batch + SEQ_TRAINER_SHARD - 1) / SEQ_TRAINER_SHARD;
-  guint threads = MIN (s->config.threads, shards);
   gsize start, n_frames;
 
   if (!trainer || (s->options.resume && !resume (s, trainer, error)))
@@ -735,7 +733,7 @@ descend (Session *s, GError **error)
       "training %" G_GSIZE_FORMAT " frames an epoch, %u pieces of %u side "
       "by side, updates every %u, %u thread%s",
       r->epoch_frames, s->config.batch, s->config.segment, s->config.update,
-      threads, threads == 1 ? "" : "s");
+      r->threads, r->threads == 1 ? "" : "s");
   train (s, trainer);
   o.end = ends[r->end];
   if (r->end == SEQ_TRAINER_GOES_ON

@@ -343,7 +343,7 @@ fit_to_length (
   counted = MAX (1, (double) c->segment - c->warmup);
   pieces = n_train / (c->independent ? c->segment : counted);
   if (c->batch == 0)
-    c->batch = SEQ_TRAINER_SHARD;
+    c->batch = 16;
   if (c->update == 0)
     c->update = (guint) CLAMP (counted * pieces / c->batch / 32, 128, 500);
 }

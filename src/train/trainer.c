@@ -27,7 +27,7 @@
 #include <math.h>
 #include <string.h>
 
-#define SHARD SEQ_TRAINER_SHARD
+#define SHARD 16
 #define QUIET 256    /* frames at a time where nothing is learnt */
 #define AVERAGED 100 /* updates that the weights which are judged go back */
 
@@ -1001,6 +1001,7 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
   if (config->threads > 1)
     self->pool =
         g_thread_pool_new (work, self, (gint) config->threads, TRUE, NULL);
+  self->report.threads = MIN (MAX (config->threads, 1), self->n_shards);
   self->report.n_batches = MAX (1, self->pieces->len / config->batch);
   self->report.epoch_frames = (gsize) self->report.n_batches
                               * MIN (config->batch, self->pieces->len)

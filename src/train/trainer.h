@@ -15,9 +15,6 @@ G_BEGIN_DECLS
 typedef enum { SEQ_LOSS_ESR, SEQ_LOSS_MSE, SEQ_LOSS_HUBER } SeqLoss;
 typedef enum { SEQ_TRAIN, SEQ_VALIDATION, SEQ_TEST, SEQ_N_SPLITS } SeqSplit;
 
-/* Pieces of a batch that one thread takes. */
-#define SEQ_TRAINER_SHARD 16
-
 typedef struct {
   guint segment;        /* frames of a piece, warm-up included */
   guint warmup;         /* frames run before a piece counts */
@@ -74,6 +71,8 @@ typedef struct {
   guint best_epoch;
   double rate, norm; /* norm: the gradient's, mean of the last epoch */
   guint64 n_updates, n_skipped; /* skipped: gradient not finite */
+  guint threads;                /* that an update has work for: one takes 16
+                                 * pieces */
   gsize epoch_frames;           /* trained in an epoch, warm-up not counted */
   SeqTrainerEnd end;
 } SeqTrainerReport;
