@@ -302,11 +302,10 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
         learning_model (file, &shape, &config->learn, config->horizon, error);
   g_clear_pointer (&shape.lags, g_variant_unref);
   if (model && !self->model && shape.precision) {
-    const char *const precisions[] = { "float", "int16", "int8" };
     g_autoptr (SeqModel) exact = g_steal_pointer (&model);
 
-    model =
-        seq_model_with_precision (exact, precisions[shape.precision], error);
+    model = seq_model_with_precision (
+        exact, gst_seq_filter_precisions[shape.precision].value_nick, error);
   }
   return model;
 }

@@ -39,7 +39,7 @@ static const GEnumValue switches[] = {
   { 0, NULL, NULL },
 };
 
-static const GEnumValue precisions[] = {
+const GEnumValue gst_seq_filter_precisions[] = {
   { 0, "Weights are 32-bit floats", "float" },
   { 1, "Recurrent weights are 16-bit integers, with a scale a row", "int16" },
   { 2, "Recurrent weights are 8-bit integers, with a scale a row", "int8" },
@@ -583,8 +583,8 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "Precision",
       "How recurrent weights are stored (rnn, lstm, gru). Integers read fewer "
       "bytes, which pays from 64 units on, and do not learn by gradient",
-      enum_type ("GstSeqFilterPrecision", precisions), (gint) shape->precision,
-      flags);
+      enum_type ("GstSeqFilterPrecision", gst_seq_filter_precisions),
+      (gint) shape->precision, flags);
   gst_seq_filter_props[PROP_EMIT] = g_param_spec_flags ("emit", "Emit",
       "What leaves, as groups of channels in this order. `input` alone is "
       "true passthrough, and the model listens",

@@ -159,6 +159,7 @@ struct _GstSeqFilter {
 extern GParamSpec *gst_seq_filter_props[N_PROPS];
 /* The first nick of a value is the core's name of the kind. */
 extern const GEnumValue gst_seq_filter_models[];
+extern const GEnumValue gst_seq_filter_precisions[];
 extern const Settings gst_seq_default_settings;
 extern const Shape gst_seq_default_shape;
 
