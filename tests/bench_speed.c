@@ -11,8 +11,8 @@
  */
 #include "src/cpu.h"
 #include "src/io/load.h"
-#include "src/stream.h"
 #include "tests/reference.h"
+#include "tests/stream_cost.h"
 #include "tools/bench.h"
 
 #include <cairo.h>
@@ -265,35 +265,13 @@ bench_cases (void)
 static void
 bench_histories (void)
 {
-  enum { TIMED = 4096 };
-  const SeqStreamConfig config = { .learn = SEQ_LEARN_GRADIENT,
-    .learning_rate = 3e-3,
-    .window = 64,
-    .horizon = 1 };
-
   g_print ("\nnaive: %8s %9s\n", "history", "ns/sample");
   for (guint i = 0; i < G_N_ELEMENTS (histories); i++) {
-    guint before = histories[i], n = before + TIMED;
-    g_autoptr (GRand) rand = g_rand_new_with_seed (1);
     g_autoptr (SeqModel) model = seq_model_new_untrained ("naive",
-        g_variant_new_parsed ("{'history': <%u>}", before), 1, 1, FALSE, FALSE,
-        1, NULL);
-    g_autoptr (SeqStream) stream = seq_stream_new (model, 1, &config, NULL);
-    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
-    SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ x }, 1 };
-    SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ y }, 1 };
-    const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, &out, NULL, NULL };
-    double memory = 0;
-    gint64 start;
+        g_variant_new_parsed ("{'history': <%u>}", histories[i]), 1, 1, FALSE,
+        FALSE, 1, NULL);
 
-    for (guint t = 0; t < n; t++)
-      x[t] = (float) (memory = .9 * memory + g_rand_double_range (rand, -1, 1));
-    seq_stream_process (stream, &in, outputs, before, 1, 1, 0);
-    in.channel[0] = x + before;
-    out.channel[0] = y + before;
-    start = g_get_monotonic_time ();
-    seq_stream_process (stream, &in, outputs, TIMED, 1, 1, 0);
-    by_history[i] = (g_get_monotonic_time () - start) * 1e3 / TIMED;
+    by_history[i] = stream_cost (model, SEQ_LEARN_GRADIENT, histories[i], 4096);
     g_print ("       %8u %9.1f\n", histories[i], by_history[i]);
   }
 }
