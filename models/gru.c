@@ -141,21 +141,14 @@ strip_after (const Gru *self, guint precision, guint t, guint s,
       a[3 * l + g] =
           vec_load (params + strip_at (&tensors[BIAS], s) + g * SEQ_TILE);
   }
-  if (precision != QUANT_NONE && self->quant.bounded_input)
-    quant_product (a, 1, 3, ih, precision, &self->quant.ih, params, s, &q->x);
-  else
-    strip_products (a, n_lanes, 3, params + strip_at (ih, s), 3 * SEQ_TILE, x,
-        self->base.n_in);
+  gate_products (a, n_lanes, 3, ih, precision, self->quant.bounded_input != 0,
+      &self->quant.ih, params, s, x, &q->x);
   for (guint l = 0; l < n_lanes; l++) {
     in[l] = a[3 * l + N];
     a[3 * l + N] = vec_load (params + strip_at (&tensors[BIAS_HN], s));
   }
-  if (precision != QUANT_NONE)
-    quant_product (
-        a, 1, 3, hh, precision, &self->quant.hh, params, s, &q->h[t % 2]);
-  else
-    strip_products (a, n_lanes, 3, params + strip_at (hh, s), 3 * SEQ_TILE, h,
-        self->base.n_out);
+  gate_products (a, n_lanes, 3, hh, precision, TRUE, &self->quant.hh, params, s,
+      h, &q->h[t % 2]);
   for (guint l = 0; l < n_lanes; l++) {
     real *tape = lanes[l].tape;
 

@@ -175,17 +175,10 @@ strip (const Lstm *self, guint precision, guint t, guint s, const Lane *lanes,
       a[4 * l + gate] =
           vec_load (params + strip_at (bias, s) + gate * SEQ_TILE);
   }
-  if (precision != QUANT_NONE && self->quant.bounded_input)
-    quant_product (a, 1, 4, ih, precision, &self->quant.ih, params, s, &q->x);
-  else
-    strip_products (
-        a, n, 4, params + strip_at (ih, s), 4 * SEQ_TILE, x, self->base.n_in);
-  if (precision != QUANT_NONE)
-    quant_product (
-        a, 1, 4, hh, precision, &self->quant.hh, params, s, &q->h[t % 2]);
-  else
-    strip_products (
-        a, n, 4, params + strip_at (hh, s), 4 * SEQ_TILE, h, hh->cols);
+  gate_products (a, n, 4, ih, precision, self->quant.bounded_input != 0,
+      &self->quant.ih, params, s, x, &q->x);
+  gate_products (a, n, 4, hh, precision, TRUE, &self->quant.hh, params, s, h,
+      &q->h[t % 2]);
   for (guint l = 0; l < n; l++) {
     cell (a + 4 * l, vec_load (lanes[l].c + u), out);
     vec_store (lanes[l].c + u, out[C]);

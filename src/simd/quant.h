@@ -281,18 +281,18 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
 {
   guint group = quant_group (precision), n = n_strips * n_gates;
   gsize size = quant_size (precision);
-  gsize step = n_gates * SEQ_TILE * group * size;
-  const char *w[4];
+  gsize gate = SEQ_TILE * group * size; /* bytes from gate to gate */
+  gsize step = n_gates * gate;
+  const char *w[4]; /* by strip: one pointer for its gates */
   gsize rows[4];
   sums sum[4] = { { 0 } };
 
-  for (guint i = 0; i < n; i++) {
-    gsize first = (gsize) (strip + i / n_gates) * SEQ_VEC;
-    gsize tile = first / SEQ_TILE,
-          at = i % n_gates * SEQ_TILE + first % SEQ_TILE;
+  for (guint s = 0; s < n_strips; s++) {
+    gsize first = (gsize) (strip + s) * SEQ_VEC;
+    gsize tile = first / SEQ_TILE, at = first % SEQ_TILE;
 
-    rows[i] = tile * n_gates * SEQ_TILE + at;
-    w[i] = (const char *) (params + q->weights)
+    rows[s] = tile * n_gates * SEQ_TILE + at;
+    w[s] = (const char *) (params + q->weights)
            + (tile * quant_tile (t) + at * group) * size;
   }
 #ifdef QUANT_VNNI
@@ -301,23 +301,49 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
 
     for (guint i = 0; i < n; i++) {
       high[i] = _mm512_setzero_si512 ();
-      low[i] = *(const __m512i *) (params + q->offsets + rows[i]);
+      low[i] = *(const __m512i *) (params + q->offsets + rows[i / n_gates]
+                                   + i % n_gates * SEQ_TILE);
     }
-    for (guint k = 0; k < t->cols; k += 4)
-      for (guint i = 0; i < n; i++, w[i - 1] += step) {
-        high[i] = quant_four (high[i], &x->bytes[0][k], w[i]);
-        low[i] = quant_four (low[i], &x->bytes[1][k], w[i]);
+    for (guint k = 0; k < t->cols; k += 4) {
+      for (guint i = 0; i < n; i++) {
+        const char *four = w[i / n_gates] + i % n_gates * gate;
+
+        high[i] = quant_four (high[i], &x->bytes[0][k], four);
+        low[i] = quant_four (low[i], &x->bytes[1][k], four);
       }
+      for (guint s = 0; s < n_strips; s++)
+        w[s] += step;
+    }
     for (guint i = 0; i < n; i++)
       sum[i] = (sums) _mm512_add_epi32 (_mm512_slli_epi32 (high[i], 8), low[i]);
   } else
 #endif
-    for (guint k = 0; k < t->cols; k += 2)
-      for (guint i = 0; i < n; i++, w[i - 1] += step)
-        sum[i] = quant_pair (sum[i], precision, w[i], x->words + k);
+    for (guint k = 0; k < t->cols; k += 2) {
+      for (guint i = 0; i < n; i++)
+        sum[i] = quant_pair (sum[i], precision,
+            w[i / n_gates] + i % n_gates * gate, x->words + k);
+      for (guint s = 0; s < n_strips; s++)
+        w[s] += step;
+    }
   for (guint i = 0; i < n; i++)
-    acc[i] += vec_load (params + q->scales + rows[i])
+    acc[i] += vec_load (params + q->scales + rows[i / n_gates]
+                        + i % n_gates * SEQ_TILE)
               * __builtin_convertvector(sum[i], vec);
+}
+
+/* acc[l * n_gates + g] += the product of strip `strip` of a tensor with x[l]
+ * for n_lanes lanes; or, if it is packed (with a precision), for one lane with
+ * X. Counts and precision are constants. */
+SEQ_INLINE void
+gate_products (vec *acc, guint n_lanes, guint n_gates, const SeqTensor *t,
+    guint precision, gboolean packed, const Quant *q, const real *params,
+    guint strip, const real *const *x, const QuantRow *X)
+{
+  if (precision != QUANT_NONE && packed)
+    quant_product (acc, 1, n_gates, t, precision, q, params, strip, X);
+  else
+    strip_products (acc, n_lanes, n_gates, params + strip_at (t, strip),
+        n_gates * SEQ_TILE, x, t->cols);
 }
 
 /* The call with `precision` as a constant. */
