@@ -200,6 +200,8 @@ export_params (const SeqLayer *layer, const real *state, real *params)
 
 const SeqLayerClass SEQ_CLASS (ar) = {
   .name = "ar",
+  .title = "Linear in the last samples (recursive least squares)",
+  .aliases = (const char *const[]){ "autoregressive", NULL },
   .instance_size = sizeof (Ar),
   .flags = SEQ_LAYER_LEARNS,
   .options = options,

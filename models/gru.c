@@ -518,6 +518,7 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 
 const SeqLayerClass SEQ_CLASS (gru) = {
   .name = "gru",
+  .title = "Gated recurrent unit",
   .instance_size = sizeof (Gru),
   .flags = SEQ_LAYER_TRAINS,
   .options = options,

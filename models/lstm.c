@@ -517,6 +517,7 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 
 const SeqLayerClass SEQ_CLASS (lstm) = {
   .name = "lstm",
+  .title = "Long short-term memory",
   .instance_size = sizeof (Lstm),
   .flags = SEQ_LAYER_TRAINS,
   .options = options,

@@ -258,6 +258,7 @@ export_params (const SeqLayer *layer, const real *state, real *params)
 
 const SeqLayerClass SEQ_CLASS (markov) = {
   .name = "markov",
+  .title = "Transitions between quantised levels",
   .instance_size = sizeof (Markov),
   .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_SCORES,
   .options = options,

@@ -330,8 +330,9 @@ export_params (const SeqLayer *layer, const real *state, real *params)
 
 const SeqLayerClass SEQ_CLASS (naive) = {
   .name = "naive",
+  .title = "Nearest neighbours in everything heard so far",
   .instance_size = sizeof (Naive),
-  .flags = SEQ_LAYER_LEARNS,
+  .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_LIVE_ONLY,
   .options = options,
   .init = init,
   .start = start,

@@ -391,6 +391,8 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 
 const SeqLayerClass SEQ_CLASS (rnn) = {
   .name = "rnn",
+  .title = "Elman's recurrent network",
+  .aliases = (const char *const[]){ "elman", NULL },
   .instance_size = sizeof (Rnn),
   .flags = SEQ_LAYER_TRAINS,
   .options = options,

@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "src/io/load.h"
-#include "src/snapshot.h"
+#include "src/live/snapshot.h"
 
 #define FADE (10 * GST_MSECOND) /* from one model file to the next */
 

@@ -10,7 +10,7 @@
 
 #include "plugin/gstseqfilter.h"
 
-#include "plugin/engine.h"
+#include "src/live/handover.h"
 #include "plugin/modelfile.h"
 
 G_BEGIN_DECLS

@@ -13,6 +13,27 @@ seq_error_quark (void)
   return g_quark_from_static_string ("seq-error-quark");
 }
 
+static gpointer
+list_choices (gpointer unused)
+{
+  GPtrArray *names = g_ptr_array_new ();
+  const char *const *kinds = seq_layer_kinds ();
+
+  for (guint i = 0; kinds[i]; i++)
+    if (seq_layer_class (kinds[i])->title)
+      g_ptr_array_add (names, (gpointer) kinds[i]);
+  g_ptr_array_add (names, NULL);
+  return g_ptr_array_free (names, FALSE);
+}
+
+const char *const *
+seq_layer_choices (void)
+{
+  static GOnce once = G_ONCE_INIT;
+
+  return g_once (&once, list_choices, NULL);
+}
+
 SeqLayer *
 seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
 {

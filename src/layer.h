@@ -123,15 +123,22 @@ typedef struct {
 } SeqGrad;
 
 typedef enum {
-  SEQ_LAYER_TRAINS = 1 << 0, /* has grad() */
-  SEQ_LAYER_LEARNS = 1 << 1, /* learns in its state while target is given;
-                              * predicts its target `horizon` frames on */
-  SEQ_LAYER_SCORES = 1 << 2, /* fills SeqBlock.score */
+  SEQ_LAYER_TRAINS = 1 << 0,    /* has grad() */
+  SEQ_LAYER_LEARNS = 1 << 1,    /* learns in its state while target is given;
+                                 * predicts its target `horizon` frames on */
+  SEQ_LAYER_SCORES = 1 << 2,    /* fills SeqBlock.score */
+  SEQ_LAYER_LIVE_ONLY = 1 << 3, /* learns in a stream, not from a recording
+                                 * beforehand: seqmodel train refuses it */
 } SeqLayerFlags;
 
 struct _SeqLayerClass {
-  const char *name;    /* "lstm": the kind, as users and files say */
-  gsize instance_size; /* of the struct that begins with SeqLayer */
+  const char *name;  /* "lstm": the kind, as users and files say */
+  const char *title; /* one line for people, where they choose a kind by
+                      * name (model=lstm): "Long short-term memory".
+                      * NULL: not chosen, but a part of models (dense) */
+  const char *const *aliases; /* other names to choose it by, NULL-terminated;
+                               * NULL: none */
+  gsize instance_size;        /* of the struct that begins with SeqLayer */
   SeqLayerFlags flags;
   const char *const *options; /* config keys that init() reads, NULL ends */
 
@@ -208,6 +215,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqLayer, seq_layer_free)
 const SeqLayerClass *seq_layer_class (const char *kind);
 /* Names of all kinds, NULL-terminated. */
 const char *const *seq_layer_kinds (void);
+/* Names of the kinds that users choose by name, NULL-terminated, static: those
+ * with a title, in the order of models/meson.build, which means nothing. Any
+ * thread. */
+const char *const *seq_layer_choices (void);
 
 /* For init(): reads one number of config (any of GVariant's number types),
  * checks min <= value <= max and that it is whole where uint is asked for.

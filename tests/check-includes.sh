@@ -18,13 +18,13 @@ forbid src '(models|plugin|tools|tests|gst)/' \
   'src/ knows neither models, elements nor GStreamer'
 forbid models '(plugin|tools|tests|gst)/' \
   'models/ knows neither elements nor GStreamer'
-forbid models 'src/(chain|model|stream|learner|adam|io|train)' \
+forbid models 'src/(chain|model|live|adam|io|train)' \
   'models/ includes only src/layer.h, src/cpu.h and src/simd/'
-forbid plugin '(src/(simd|layer|chain|learner)|models/|tools/|tests/)' \
+forbid plugin '(src/(simd|layer|chain|live/learner)|models/|tools/|tests/)' \
   'plugin/ sees models and streams, not layers and kernels'
 forbid tools '(src/simd|plugin/|tests/)' 'tools/ uses no kernels'
 # from the repository root, so that each line names the floor it reaches into
-relative=$(grep -rnE '#include "[^/"]+"' plugin src models tools tests \
+relative=$(grep -rnE '#include "[^/"]+"' plugin src models tools tests bench \
   --include='*.[ch]' | grep -vE '"(config\.h|[a-z]+\.pb-c\.h)"')
 if [ -n "$relative" ]; then
   printf 'includes are written from the repository root:\n%s\n' "$relative"

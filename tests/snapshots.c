@@ -10,7 +10,7 @@
  * agree within TOLERANCE of the signal (RMS), not to the bit. snapshots.sh
  * runs both.
  */
-#include "src/snapshot.h"
+#include "src/live/snapshot.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* test_stream.c: what a stream promises, for every model and learner.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "src/snapshot.h"
-#include "src/stream.h"
+#include "src/live/snapshot.h"
+#include "src/live/stream.h"
 #include "tests/signals.h"
 
 #include <math.h>

@@ -48,7 +48,7 @@ packages clang-format libasan8 libubsan1 libtsan2 locales valgrind python3-gi \
 
 step "format: clang-format agrees with every C file"
 quietly clang-format --dry-run --Werror \
-  $(find models plugin src tests tools -name '*.[ch]')
+  $(find bench models plugin src tests tools -name '*.[ch]')
 
 step "build in build-check/, warnings are errors"
 build build-check -Dwerror=true

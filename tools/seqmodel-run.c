@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/io/load.h"
-#include "src/stream.h"
+#include "src/live/stream.h"
 #include "tools/hints.h"
 #include "tools/media.h"
 #include "tools/seqmodel.h"

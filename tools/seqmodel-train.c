@@ -9,7 +9,7 @@
  * what it says lies in train-options.c and train-report.c.
  */
 #include "src/io/load.h"
-#include "src/stream.h"
+#include "src/live/stream.h"
 #include "src/train/fit.h"
 #include "src/train/recording.h"
 #include "tools/hints.h"

@@ -10,7 +10,7 @@
  */
 #include "src/io/load.h"
 #include "src/io/reader.h"
-#include "src/snapshot.h"
+#include "src/live/snapshot.h"
 
 #include <math.h>
 

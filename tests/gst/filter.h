@@ -10,7 +10,7 @@
 #include <gst/check/gstcheck.h>
 #include <gst/check/gstharness.h>
 
-#include "src/stream.h"
+#include "src/live/stream.h"
 
 /* What goes in: everything that the element's caps can say. */
 typedef struct {

@@ -1,11 +1,11 @@
-/* onnx-recurrent.c: ONNX' RNN, LSTM and GRU.
+/* recurrent.c: ONNX' RNN, LSTM and GRU.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Inputs: X, W [1][G H][in], R [1][G H][H], B [1][2 G H], sequence_lens,
  * initial_h, and of an LSTM initial_c and P. Gates stand in the order i, o, f,
  * c and z, r, h.
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <string.h>
 

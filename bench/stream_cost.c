@@ -1,7 +1,7 @@
 /* stream_cost.c: what a sample costs in a stream that learns as it goes.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "tests/stream_cost.h"
+#include "bench/stream_cost.h"
 
 double
 stream_cost (SeqModel *model, SeqLearn learn, guint before, guint n_timed)

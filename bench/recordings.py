@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench_recordings.py SEQMODEL DATA [NAME...]: what training reaches, and how fast.
+"""recordings.py SEQMODEL DATA [NAME...]: what training reaches, and how fast.
 
 DATA has the folders klon_g50 and nam_rhythm (input.flac, target.flac). Prints
 Markdown tables, seconds being those of one core that the process used, so that

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "src/stream.h"
+#include "src/live/stream.h"
 
 /* ns a sample over n_timed frames after `before` others, of a model of one
  * channel on noise with memory: of all signals the one in which the naive

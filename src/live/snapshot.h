@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "src/stream.h"
+#include "src/live/stream.h"
 
 G_BEGIN_DECLS
 

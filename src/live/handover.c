@@ -1,7 +1,7 @@
-/* engine.c: hand-over of streams between threads: see engine.h.
+/* handover.c: hand-over of streams between threads: see handover.h.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "plugin/engine.h"
+#include "src/live/handover.h"
 
 GstSeqEngine *
 gst_seq_engine_new (SeqStream *stream)

@@ -1,4 +1,4 @@
-/* bench_realtime.c: how long buffers stay in the element, and the worst of it.
+/* realtime.c: how long buffers stay in the element, and the worst of it.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * usage: bench_realtime [SECONDS [paced]]

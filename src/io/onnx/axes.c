@@ -1,7 +1,7 @@
-/* onnx-axes.c: ONNX' nodes that move, add and drop axes of a signal and change
+/* axes.c: ONNX' nodes that move, add and drop axes of a signal and change
  * no number of it. SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <string.h>
 

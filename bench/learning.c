@@ -1,4 +1,4 @@
-/* bench_learning.c: what each model and learner gains as it goes.
+/* learning.c: what each model and learner gains as it goes.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * One pass over each signal, learning from it; prints the prediction gain in
@@ -9,7 +9,7 @@
  *
  * key=value (window, rate, hidden_size, residual, ...) tries other settings.
  */
-#include "src/stream.h"
+#include "src/live/stream.h"
 #include "src/cpu.h"
 #include "tests/signals.h"
 

@@ -1,4 +1,4 @@
-/* onnx.c: ONNX graphs of RNN, LSTM and GRU with dense heads, activations and a
+/* graph.c: ONNX graphs of RNN, LSTM and GRU with dense heads, activations and a
  * residual connection, as PyTorch, keras2onnx and tf2onnx write them.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
@@ -14,7 +14,7 @@
  * may take time apart or mix it with features. Lengths that exporters bake in
  * are not compared.
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <math.h>
 #include <string.h>

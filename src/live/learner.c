@@ -10,7 +10,7 @@
  * running error is far above both its best and what a silent net would have,
  * the best params come back and the rate is halved.
  */
-#include "src/learner.h"
+#include "src/live/learner.h"
 #include "src/adam.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* onnx-write.c: models as ONNX graphs, opset 14.
+/* write.c: models as ONNX graphs, opset 14.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  *   input [1, time, n_in] -> Transpose -> (RNN, LSTM, GRU -> Squeeze | MatMul
@@ -7,7 +7,7 @@
  * Time stands first in between, as ONNX' recurrent nodes want it. Messages are
  * made as protobuf-c would have made them, so that it can free them.
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <math.h>
 #include <string.h>

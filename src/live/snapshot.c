@@ -5,7 +5,7 @@
  * (in_scale, in_shift, out_scale, out_shift) and "seqfilter.state"; metadata
  * "seqfilter.snapshot": a GVariant of type FACTS in text form.
  */
-#include "src/snapshot.h"
+#include "src/live/snapshot.h"
 #include "src/io/safetensors.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* onnx-fold.c: what ONNX graphs compute of constants: gates put into order by
+/* fold.c: what ONNX graphs compute of constants: gates put into order by
  * Slice and Concat, transposed heads, shapes of initial states.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
@@ -6,7 +6,7 @@
  * a stretch or a stride of zero. Expand and Concat can make much of little, so
  * that every number made counts against a budget.
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* bench_speed.c: nanoseconds a sample of every recurrent kind and size beside
+/* speed.c: nanoseconds a sample of every recurrent kind and size beside
  * the floor that the machine's own peaks give (tools/bench.h) and the error
  * against float64; then of several channels, and of each precision.
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,7 +12,7 @@
 #include "src/cpu.h"
 #include "src/io/load.h"
 #include "tests/reference.h"
-#include "tests/stream_cost.h"
+#include "bench/stream_cost.h"
 #include "tools/bench.h"
 
 #include <cairo.h>

@@ -1,4 +1,4 @@
-/* bench_load.c: how long model files take to load, by format, at 2 MB each.
+/* load.c: how long model files take to load, by format, at 2 MB each.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The same LSTM (with as many units as fill the size) written in each format

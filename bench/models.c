@@ -1,4 +1,4 @@
-/* bench_models.c: what a sample costs: naive against history, ar against
+/* models.c: what a sample costs: naive against history, ar against
  * order, markov against states, beside the latent models, whose cost does not
  * grow with the past.
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -7,7 +7,7 @@
  * and 20000 frames more, which are timed.
  */
 #include "src/cpu.h"
-#include "tests/stream_cost.h"
+#include "bench/stream_cost.h"
 
 static double
 cost (const char *kind, SeqLearn learn, const char *key, guint value,

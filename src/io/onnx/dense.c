@@ -1,8 +1,8 @@
-/* onnx-dense.c: ONNX' nodes that become layers without a state, or the residual
+/* dense.c: ONNX' nodes that become layers without a state, or the residual
  * connection.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 
 #include <string.h>
 

@@ -1,11 +1,11 @@
-/* onnx-tensor.c: tensors of an ONNX file, or of a file beside it, as numbers;
+/* tensor.c: tensors of an ONNX file, or of a file beside it, as numbers;
  * and the attributes of nodes.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Numbers lie in raw_data, in a list by their type, or outside: location,
  * offset and length within the model's own folder and nowhere else.
  */
-#include "src/io/onnx.h"
+#include "src/io/onnx/onnx.h"
 #include "src/io/safetensors.h"
 
 #include <errno.h>

@@ -17,9 +17,9 @@
  * believed: then older samples count for less. Effects are not scaled, nor
  * are models from a file, which know what they were trained on.
  */
-#include "src/stream.h"
+#include "src/live/stream.h"
 #include "src/cpu.h"
-#include "src/learner.h"
+#include "src/live/learner.h"
 
 #include <float.h>
 #include <math.h>

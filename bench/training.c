@@ -1,4 +1,4 @@
-/* bench_training.c: samples a second that the trainer learns from, on one
+/* training.c: samples a second that the trainer learns from, on one
  * core, by kind and size.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *

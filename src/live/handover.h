@@ -1,4 +1,4 @@
-/* engine.h: a stream with the memory it needs to run, and its hand-over from
+/* handover.h: a stream with the memory it needs to run, and its hand-over from
  * the threads that build to the thread that streams.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
@@ -11,7 +11,7 @@
 #pragma once
 
 #include <glib.h>
-#include "src/stream.h"
+#include "src/live/stream.h"
 
 G_BEGIN_DECLS
 

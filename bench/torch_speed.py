@@ -2,7 +2,7 @@
 """PyTorch beside bench_speed: ns a sample, one thread, in blocks of 1, 64 and
 4800 samples, and how many times what the filter takes.
 
-  bench_torch.py BENCH_SPEED
+  torch_speed.py BENCH_SPEED
 """
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import subprocess
