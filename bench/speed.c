@@ -49,7 +49,7 @@ error_of (const SeqModel *model, const char *kind)
   guint h = layer->n_out, gates = layer->tensors[0].gates;
   g_autoptr (SeqWork) work = seq_work_new (model->chain, 1, 1, FALSE);
   real *memory = seq_alloc (model->chain->n_state);
-  SeqPass pass = { .n_frames = 1, .params = model->params, .state = memory };
+  SeqPass pass = { .n_frames = 1, .weights = model->weights, .state = memory };
   double *w[4], worst = 0;
   g_autofree double *state = g_new0 (double, h), *cell = g_new0 (double, h);
   RefCell ref = { .n_in = 1, .hidden_size = h };

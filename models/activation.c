@@ -1,7 +1,7 @@
 /* activation.c: elementwise activations, and softmax over the features.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * No params and no state. The gradient follows from the output alone.
+ * No weights and no state. The gradient follows from the output alone.
  */
 #include "src/simd/simd.h"
 

@@ -86,7 +86,7 @@ memory_of (const Ar *self, const real *state)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Ar *self = (const Ar *) layer;
   guint nearest = 0;
@@ -95,12 +95,12 @@ seed (const SeqLayer *layer, GRand *rand, real *params)
     if (self->lags[i] < self->lags[nearest])
       nearest = i;
   for (guint k = 0; k < layer->n_in; k++)
-    params[seq_tensor_index (
+    weights[seq_tensor_index (
         &layer->tensors[WEIGHT], 0, k, nearest * layer->n_in + k)] = 1;
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Ar *self = (const Ar *) layer;
   double *memory = memory_of (self, state);
@@ -110,11 +110,11 @@ start (const SeqLayer *layer, const real *params, real *state)
   for (guint o = 0; o < layer->n_out; o++)
     for (guint i = 0; i < self->rls.n; i++)
       rls_weights (&self->rls, memory, o)[i] =
-          params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
+          weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *params, real *state)
+rewind_state (const SeqLayer *layer, const real *weights, real *state)
 {
   ((double *) state)[N_FRAMES] = 0;
 }
@@ -187,14 +187,14 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_params (const SeqLayer *layer, const real *state, real *params)
+export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Ar *self = (const Ar *) layer;
   double *memory = memory_of (self, state);
 
   for (guint o = 0; o < layer->n_out; o++)
     for (guint i = 0; i < self->rls.n; i++)
-      params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
+      weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
           (real) rls_weights (&self->rls, memory, o)[i];
 }
 
@@ -211,5 +211,5 @@ const SeqLayerClass SEQ_CLASS (ar) = {
   .rewind = rewind_state,
   .run = run,
   .check_state = check_state,
-  .export_params = export_params,
+  .export_weights = export_weights,
 };

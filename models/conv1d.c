@@ -59,10 +59,10 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   seq_seed_uniform (
-      layer, rand, 1 / sqrt (layer->tensors[WEIGHT].cols), params);
+      layer, rand, 1 / sqrt (layer->tensors[WEIGHT].cols), weights);
 }
 
 #define TAPS 32 /* whose frames are looked up at a time */
@@ -109,9 +109,9 @@ grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
   return acc;
 }
 
-/* n rows (a constant) from `row` on, of lanes with the same params. */
+/* n rows (a constant) from `row` on, of lanes with the same weights. */
 SEQ_INLINE void
-run_rows (const Conv1d *self, const SeqBlock *block, const real *params,
+run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
     gsize row, guint n)
 {
   const SeqLayer *layer = &self->base;
@@ -130,14 +130,14 @@ run_rows (const Conv1d *self, const SeqBlock *block, const real *params,
             t - (gint) ((self->kernel_size - 1 - first - k) * self->dilation));
     }
     for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
-      const real *w = params + strip_at (&layer->tensors[WEIGHT], s)
+      const real *w = weights + strip_at (&layer->tensors[WEIGHT], s)
                       + (gsize) first * n_in * SEQ_TILE;
       real *out = block->out + row * block->out_stride + s * SEQ_VEC;
       vec a[SHARED_ROWS];
 
       for (guint r = 0; r < n; r++)
         a[r] = vec_load (first ? out + r * block->out_stride
-                               : params + strip_at (&layer->tensors[BIAS], s));
+                               : weights + strip_at (&layer->tensors[BIAS], s));
       if (self->groups == 1)
         for (guint k = 0; k < taps; k++)
           shared_product (a, n, w + k * n_in * SEQ_TILE, x[k], n_in);
@@ -173,12 +173,12 @@ run (const SeqLayer *layer, const SeqBlock *block)
   const Conv1d *self = (const Conv1d *) layer;
   gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
 
-  for (; !block->params_stride && row + SHARED_ROWS <= n_rows;
+  for (; !block->weights_stride && row + SHARED_ROWS <= n_rows;
        row += SHARED_ROWS)
-    run_rows (self, block, block->params, row, SHARED_ROWS);
+    run_rows (self, block, block->weights, row, SHARED_ROWS);
   for (; row < n_rows; row++)
     run_rows (self, block,
-        block->params + row % block->n_lanes * block->params_stride, row, 1);
+        block->weights + row % block->n_lanes * block->weights_stride, row, 1);
   for (guint lane = 0; lane < block->n_lanes; lane++)
     keep_frames (self, block, lane);
 }
@@ -198,13 +198,13 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
   for (gsize row = 0; row < n_rows; row++) {
     guint lane = (guint) (row % block->n_lanes);
     gint t = (gint) (row / block->n_lanes);
-    const real *params = block->params + lane * block->params_stride;
+    const real *weights = block->weights + lane * block->weights_stride;
     const real *d = g->d_out + row * block->out_stride;
 
     for (guint o = 0; o < layer->n_out; o++) {
       guint first = o / n_group_out * n_group_in;
 
-      g->d_params[seq_tensor_index (bias, 0, o, 0)] += d[o];
+      g->d_weights[seq_tensor_index (bias, 0, o, 0)] += d[o];
       for (guint k = 0; k < self->kernel_size; k++) {
         gint from = t - (gint) ((self->kernel_size - 1 - k) * self->dilation);
         const real *x = frame_at (self, block, lane, from) + first;
@@ -218,9 +218,9 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
         for (guint j = 0; j < n_group_in; j++) {
           gsize at = seq_tensor_index (weight, 0, o, k * n_group_in + j);
 
-          g->d_params[at] += d[o] * x[j];
+          g->d_weights[at] += d[o] * x[j];
           if (d_x)
-            d_x[j] += d[o] * params[at];
+            d_x[j] += d[o] * weights[at];
         }
       }
     }

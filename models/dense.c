@@ -30,9 +30,9 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
-  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), params);
+  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), weights);
 }
 
 #define FEW_OUTPUTS 2
@@ -76,11 +76,11 @@ run_few (const SeqLayer *layer, const SeqBlock *block)
 
   for (guint o = 0; o < layer->n_out; o++) {
     real bias = layer->n_tensors > BIAS
-                    ? block->params[seq_tensor_index (&t[BIAS], 0, o, 0)]
+                    ? block->weights[seq_tensor_index (&t[BIAS], 0, o, 0)]
                     : 0;
 
     for (guint k = 0; k < layer->n_in; k++)
-      w[k] = block->params[seq_tensor_index (&t[WEIGHT], 0, o, k)];
+      w[k] = block->weights[seq_tensor_index (&t[WEIGHT], 0, o, k)];
     memset (w + layer->n_in, 0, 4 * sizeof (real));
     for (gsize row = 0; row < n_rows; row++)
       block->out[row * block->out_stride + o] =
@@ -88,9 +88,9 @@ run_few (const SeqLayer *layer, const SeqBlock *block)
   }
 }
 
-/* n rows (a constant) from `row` on, of lanes with the same params. */
+/* n rows (a constant) from `row` on, of lanes with the same weights. */
 SEQ_INLINE void
-run_rows (const SeqLayer *layer, const SeqBlock *block, const real *params,
+run_rows (const SeqLayer *layer, const SeqBlock *block, const real *weights,
     gsize row, guint n)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
@@ -103,14 +103,14 @@ run_rows (const SeqLayer *layer, const SeqBlock *block, const real *params,
     vec a[SHARED_ROWS], bias = { 0 };
 
     if (layer->n_tensors > BIAS)
-      bias = vec_load (params + strip_at (&layer->tensors[BIAS], s));
+      bias = vec_load (weights + strip_at (&layer->tensors[BIAS], s));
     for (guint r = 0; r < n; r++)
       a[r] = bias;
     if (layer->n_out <= FEW_OUTPUTS)
       a[0] =
-          row_product (bias, params + strip_at (weight, s), x[0], layer->n_in);
+          row_product (bias, weights + strip_at (weight, s), x[0], layer->n_in);
     else
-      shared_product (a, n, params + strip_at (weight, s), x, layer->n_in);
+      shared_product (a, n, weights + strip_at (weight, s), x, layer->n_in);
     for (guint r = 0; r < n; r++)
       vec_store (out + r * block->out_stride + s * SEQ_VEC, a[r]);
   }
@@ -120,17 +120,17 @@ static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
-  gboolean few = layer->n_out <= FEW_OUTPUTS, shared = !block->params_stride;
+  gboolean few = layer->n_out <= FEW_OUTPUTS, shared = !block->weights_stride;
 
   if (few && shared && layer->n_in <= MAX_COPY && block->n_frames >= 4) {
     run_few (layer, block);
     return;
   }
   for (; shared && !few && row + SHARED_ROWS <= n_rows; row += SHARED_ROWS)
-    run_rows (layer, block, block->params, row, SHARED_ROWS);
+    run_rows (layer, block, block->weights, row, SHARED_ROWS);
   for (; row < n_rows; row++)
     run_rows (layer, block,
-        block->params + row % block->n_lanes * block->params_stride, row, 1);
+        block->weights + row % block->n_lanes * block->weights_stride, row, 1);
 }
 
 #define FEW_COLUMNS 4 /* vectors of them whose gradients registers hold */
@@ -148,7 +148,7 @@ grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
   vec w[FEW_COLUMNS], sum[2][FEW_COLUMNS] = { { { 0 } } };
 
   for (guint k = 0; k < n_cols; k++)
-    values[k] = block->params[seq_tensor_index (t, 0, o, first + k)];
+    values[k] = block->weights[seq_tensor_index (t, 0, o, first + k)];
   for (guint v = 0; v < n; v++)
     w[v] = vec_loadu (values + v * SEQ_VEC);
   for (gsize row = 0; row < n_rows; row++) {
@@ -171,7 +171,7 @@ grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
     memcpy (values + v * SEQ_VEC, &both, sizeof both);
   }
   for (guint k = 0; k < n_cols; k++)
-    g->d_params[seq_tensor_index (t, 0, o, first + k)] += values[k];
+    g->d_weights[seq_tensor_index (t, 0, o, first + k)] += values[k];
 }
 
 static void
@@ -199,7 +199,7 @@ grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 
       for (gsize row = 0; row < n_rows; row++)
         sum += g->d_out[row * block->out_stride + o];
-      g->d_params[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] += sum;
+      g->d_weights[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] += sum;
     }
   }
 }
@@ -215,7 +215,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
 
-  if (layer->n_out <= FEW_OUTPUTS && !block->params_stride
+  if (layer->n_out <= FEW_OUTPUTS && !block->weights_stride
       && block->in_stride >= SEQ_PAD (layer->n_in)) {
     grad_few (layer, block, g);
     return;
@@ -227,18 +227,18 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       block->n_lanes * block->in_stride, NULL };
 
     if (g->d_in) {
-      if (lane == 0 || block->params_stride)
+      if (lane == 0 || block->weights_stride)
         transpose (
-            weight, block->params + lane * block->params_stride, g->scratch);
+            weight, block->weights + lane * block->weights_stride, g->scratch);
       for (guint t = 0; t < block->n_frames; t++)
         transposed_product (weight, 0, 1, g->scratch, d + t * d_step,
             g->d_in + ((gsize) t * block->n_lanes + lane) * g->d_in_stride,
             FALSE);
     }
     tensor_gradient (
-        weight, 0, 1, g->d_params, d, d_step, 0, &x, 0, block->n_frames);
+        weight, 0, 1, g->d_weights, d, d_step, 0, &x, 0, block->n_frames);
     if (layer->n_tensors > BIAS)
-      tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, d, d_step, 0,
+      tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_weights, d, d_step, 0,
           NULL, 0, block->n_frames);
   }
 }

@@ -72,42 +72,42 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 /* PyTorch's start; with chrono the update gate, which keeps the old state,
  * remembers for 1 to `chrono` frames (Tallec and Ollivier 2018). */
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Gru *self = (const Gru *) layer;
 
-  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), params);
+  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), weights);
   if (self->chrono > 2)
     for (guint u = 0; u < layer->n_out; u++)
-      params[seq_tensor_index (&layer->tensors[BIAS], Z, u, 0)] =
+      weights[seq_tensor_index (&layer->tensors[BIAS], Z, u, 0)] =
           (real) log (g_rand_double_range (rand, 1, self->chrono - 1));
   if (self->initial_state)
-    memset (params + layer->tensors[H0].offset, 0, self->rows * sizeof (real));
+    memset (weights + layer->tensors[H0].offset, 0, self->rows * sizeof (real));
 }
 
 static void
-pack (const SeqLayer *layer, real *params)
+pack (const SeqLayer *layer, real *weights)
 {
   quant_pack_cell (&((const Gru *) layer)->quant, &layer->tensors[WEIGHT_IH],
-      &layer->tensors[WEIGHT_HH], params);
+      &layer->tensors[WEIGHT_HH], weights);
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   memset (state, 0, layer->n_state * sizeof (real));
   if (layer->n_tensors > H0)
-    memcpy (state, params + layer->tensors[H0].offset,
+    memcpy (state, weights + layer->tensors[H0].offset,
         layer->n_out * sizeof (real));
 }
 
 /* Bias and W_ih x of one strip's gates [from, to). */
 SEQ_INLINE void
-gates (const SeqLayer *layer, const real *params, guint s, guint from, guint to,
-    const real *x, vec *a)
+gates (const SeqLayer *layer, const real *weights, guint s, guint from,
+    guint to, const real *x, vec *a)
 {
-  const real *bias = params + strip_at (&layer->tensors[BIAS], s);
-  const real *ih = params + strip_at (&layer->tensors[WEIGHT_IH], s);
+  const real *bias = weights + strip_at (&layer->tensors[BIAS], s);
+  const real *ih = weights + strip_at (&layer->tensors[WEIGHT_IH], s);
 
   for (guint g = from; g < to; g++)
     a[g - from] = vec_load (bias + g * SEQ_TILE);
@@ -117,11 +117,11 @@ gates (const SeqLayer *layer, const real *params, guint s, guint from, guint to,
 
 /* Where one lane's numbers of a frame are. */
 typedef struct {
-  const real *params, *x, *h;
+  const real *weights, *x, *h;
   real *out, *tape;
 } Lane;
 
-/* Strip s of frame t of n_lanes lanes (a constant) with the same params,
+/* Strip s of frame t of n_lanes lanes (a constant) with the same weights,
  * reset_after. With a precision (a constant), h is in q as well, and x where it
  * is bounded. */
 SEQ_INLINE void
@@ -130,7 +130,7 @@ strip_after (const Gru *self, guint precision, guint t, guint s,
 {
   const SeqTensor *tensors = self->base.tensors;
   const SeqTensor *ih = &tensors[WEIGHT_IH], *hh = &tensors[WEIGHT_HH];
-  const real *params = lanes->params, *x[2], *h[2];
+  const real *weights = lanes->weights, *x[2], *h[2];
   vec a[2 * 3], in[2], r, z, n, y;
   gsize u = s * SEQ_VEC;
 
@@ -139,16 +139,16 @@ strip_after (const Gru *self, guint precision, guint t, guint s,
     h[l] = lanes[l].h;
     for (guint g = R; g <= N; g++)
       a[3 * l + g] =
-          vec_load (params + strip_at (&tensors[BIAS], s) + g * SEQ_TILE);
+          vec_load (weights + strip_at (&tensors[BIAS], s) + g * SEQ_TILE);
   }
   gate_products (a, n_lanes, 3, ih, precision, self->quant.bounded_input != 0,
-      &self->quant.ih, params, s, x, &q->x);
+      &self->quant.ih, weights, s, x, &q->x);
   for (guint l = 0; l < n_lanes; l++) {
     in[l] = a[3 * l + N];
-    a[3 * l + N] = vec_load (params + strip_at (&tensors[BIAS_HN], s));
+    a[3 * l + N] = vec_load (weights + strip_at (&tensors[BIAS_HN], s));
   }
-  gate_products (a, n_lanes, 3, hh, precision, TRUE, &self->quant.hh, params, s,
-      h, &q->h[t % 2]);
+  gate_products (a, n_lanes, 3, hh, precision, TRUE, &self->quant.hh, weights,
+      s, h, &q->h[t % 2]);
   for (guint l = 0; l < n_lanes; l++) {
     real *tape = lanes[l].tape;
 
@@ -192,7 +192,7 @@ step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
 SEQ_INLINE void
 step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
 {
-  const real *params = lane->params, *x = lane->x, *h = lane->h;
+  const real *weights = lane->weights, *x = lane->x, *h = lane->h;
   real *out = lane->out, *tape = lane->tape;
   const SeqLayer *layer = &self->base;
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
@@ -201,9 +201,9 @@ step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
   for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
     vec a[2], r;
 
-    gates (layer, params, s, R, N, x, a);
+    gates (layer, weights, s, R, N, x, a);
     strip_product (
-        a, 2, params + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
+        a, 2, weights + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
     r = vec_sigmoid (a[R]);
     vec_store (reset + u, r * vec_load (h + u));
     vec_store (reset + rows + u, vec_sigmoid (a[Z]));
@@ -211,11 +211,11 @@ step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
       vec_store (tape + R * rows + u, r);
   }
   for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
-    vec hn = vec_load (params + strip_at (&layer->tensors[BIAS_HN], s));
+    vec hn = vec_load (weights + strip_at (&layer->tensors[BIAS_HN], s));
     vec z = vec_load (reset + rows + u), n;
 
-    gates (layer, params, s, N, N + 1, x, &n);
-    strip_product (&hn, 1, params + strip_at (hh, s) + N * SEQ_TILE,
+    gates (layer, weights, s, N, N + 1, x, &n);
+    strip_product (&hn, 1, weights + strip_at (hh, s) + N * SEQ_TILE,
         3 * SEQ_TILE, reset, layer->n_out);
     n = vec_tanh (n + hn);
     vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
@@ -240,7 +240,7 @@ run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
   gboolean share = n > 1 && strips_shared (block, &layer->tensors[WEIGHT_HH]);
 
   for (guint l = 0; l < n; l++) {
-    lanes[l].params = block->params + (first + l) * block->params_stride;
+    lanes[l].weights = block->weights + (first + l) * block->weights_stride;
     lanes[l].h = block->state + (first + l) * block->state_stride;
     if (precision != QUANT_NONE)
       quant_row (&q[l].h[0], precision, lanes[l].h, layer->n_out);
@@ -300,7 +300,7 @@ grad_lane (
   real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
   real *dh = hh_t + transpose_size (hh), *d_reset = dh + rows;
 
-  const real *params = block->params + lane * block->params_stride;
+  const real *weights = block->weights + lane * block->weights_stride;
   const real *state = block->state + lane * block->state_stride;
   real *d_state = g->d_state + lane * block->state_stride;
   real *tapes = block->tape + lane * block->tape_stride;
@@ -310,8 +310,8 @@ grad_lane (
   SeqRows h = { outs, out_step, state };
 
   if (g->d_in)
-    transpose (ih, params, ih_t);
-  transpose (hh, params, hh_t);
+    transpose (ih, weights, ih_t);
+  transpose (hh, weights, hh_t);
   memcpy (dh, d_state, rows * sizeof (real));
   for (guint t = block->n_frames; t-- > 0;) {
     gsize row = (gsize) t * block->n_lanes + lane;
@@ -363,18 +363,18 @@ grad_lane (
   memcpy (d_state, dh, rows * sizeof (real));
 
   tensor_gradient (
-      ih, 0, 3, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
-  tensor_gradient (&layer->tensors[BIAS], 0, 3, g->d_params, tapes, tape_step,
+      ih, 0, 3, g->d_weights, tapes, tape_step, rows, &in, 0, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 3, g->d_weights, tapes, tape_step,
       rows, NULL, 0, block->n_frames);
-  tensor_gradient (hh, R, self->reset_after ? N + 1 : N, g->d_params,
+  tensor_gradient (hh, R, self->reset_after ? N + 1 : N, g->d_weights,
       tapes + HR * rows, tape_step, rows, &h, 1, block->n_frames);
   if (!self->reset_after) {
     SeqRows reset = { tapes + HN * rows, tape_step, NULL };
 
-    tensor_gradient (hh, N, N + 1, g->d_params, tapes, tape_step, rows, &reset,
+    tensor_gradient (hh, N, N + 1, g->d_weights, tapes, tape_step, rows, &reset,
         0, block->n_frames);
   }
-  tensor_gradient (&layer->tensors[BIAS_HN], 0, 1, g->d_params,
+  tensor_gradient (&layer->tensors[BIAS_HN], 0, 1, g->d_weights,
       tapes + (self->reset_after ? HN : N) * rows, tape_step, rows, NULL, 0,
       block->n_frames);
 }
@@ -383,7 +383,7 @@ grad_lane (
  */
 
 SEQ_INLINE void
-step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
     real *next, gboolean keep)
 {
   const SeqTensor *t = layer->tensors;
@@ -394,16 +394,16 @@ step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
     vec a[LANE_SUMS], in[LANE_SUMS];
 
     lanes_bias (
-        a, 3, units, vecs, params + seq_tensor_index (&t[BIAS], 0, u, 0));
+        a, 3, units, vecs, weights + seq_tensor_index (&t[BIAS], 0, u, 0));
     lanes_product (a, 3, units, vecs,
-        params + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 3 * SEQ_TILE, frame,
-        layer->n_in);
+        weights + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 3 * SEQ_TILE,
+        frame, layer->n_in);
     LANE_FOR (k, n)
       in[k] = a[N * n + k];
     lanes_bias (a + N * n, 1, units, vecs,
-        params + seq_tensor_index (&t[BIAS_HN], 0, u, 0));
+        weights + seq_tensor_index (&t[BIAS_HN], 0, u, 0));
     lanes_product (a, 3, units, vecs,
-        params + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 3 * SEQ_TILE,
+        weights + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 3 * SEQ_TILE,
         frame + at.h, layer->n_out);
     LANE_FOR (k, n) {
       gsize row = u * lanes + k * SEQ_VEC;
@@ -426,7 +426,7 @@ step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
 }
 
 SEQ_INLINE void
-back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
     const real *frame, const real *before, const real *d_out, real *dh, real *d)
 {
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
@@ -455,12 +455,12 @@ back_lanes (const SeqLayer *layer, const real *params, guint vecs,
       vec_store (dh + row, dy * z);
     }
   }
-  lanes_back (hh, params, R, N, d, at.rows, vecs, dh, TRUE);
-  lanes_back (hh, params, N, N + 1, d + gate, at.rows, vecs, dh, TRUE);
+  lanes_back (hh, weights, R, N, d, at.rows, vecs, dh, TRUE);
+  lanes_back (hh, weights, N, N + 1, d + gate, at.rows, vecs, dh, TRUE);
 }
 
 SEQ_INLINE void
-gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+gradient_lanes (const SeqLayer *layer, real *d_weights, const real *d,
     const real *ones, const real *x, const real *h, gsize n)
 {
   const SeqTensor *t = layer->tensors;
@@ -468,14 +468,14 @@ gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
   gsize gate = rows * LANE_STEP;
 
   for (guint g = R; g < N; g++)
-    lanes_gradient (d_params,
+    lanes_gradient (d_weights,
         (LaneColumns[]){ { &t[BIAS], g, ones }, { &t[WEIGHT_IH], g, x },
             { &t[WEIGHT_HH], g, h } },
         3, d + g * gate, rows, n);
-  lanes_gradient (d_params,
+  lanes_gradient (d_weights,
       (LaneColumns[]){ { &t[BIAS], N, ones }, { &t[WEIGHT_IH], N, x } }, 2,
       d + N * gate, rows, n);
-  lanes_gradient (d_params,
+  lanes_gradient (d_weights,
       (LaneColumns[]){ { &t[BIAS_HN], 0, ones }, { &t[WEIGHT_HH], N, h } }, 2,
       d + GROUP_HN * gate, rows, n);
 }

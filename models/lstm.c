@@ -83,45 +83,45 @@ init (SeqLayer *layer, GVariant *config, GError **error)
  * with chrono, remembers for 1 to `chrono` frames (Tallec and Ollivier 2018,
  * equation 16). An initial state begins at zero. */
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Lstm *self = (const Lstm *) layer;
   const SeqTensor *bias = &layer->tensors[BIAS];
 
-  seq_seed_uniform (layer, rand, 1 / sqrt (self->hidden_size), params);
+  seq_seed_uniform (layer, rand, 1 / sqrt (self->hidden_size), weights);
   for (guint u = 0; u < self->hidden_size; u++) {
-    real *forget = &params[seq_tensor_index (bias, F, u, 0)];
+    real *forget = &weights[seq_tensor_index (bias, F, u, 0)];
 
     if (self->chrono > 2) {
       *forget = (real) log (g_rand_double_range (rand, 1, self->chrono - 1));
-      params[seq_tensor_index (bias, I, u, 0)] = -*forget;
+      weights[seq_tensor_index (bias, I, u, 0)] = -*forget;
     } else {
       *forget += 1;
     }
   }
   if (self->initial_state)
     for (guint i = layer->n_tensors - 2; i < layer->n_tensors; i++)
-      memset (params + layer->tensors[i].offset, 0,
+      memset (weights + layer->tensors[i].offset, 0,
           SEQ_PAD (layer->tensors[i].rows) * sizeof (real));
 }
 
 static void
-pack (const SeqLayer *layer, real *params)
+pack (const SeqLayer *layer, real *weights)
 {
   quant_pack_cell (&((const Lstm *) layer)->quant, &layer->tensors[WEIGHT_IH],
-      &layer->tensors[WEIGHT_HH], params);
+      &layer->tensors[WEIGHT_HH], weights);
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Lstm *self = (const Lstm *) layer;
   const SeqTensor *t = &layer->tensors[layer->n_tensors - 2];
 
   memset (state, 0, layer->n_state * sizeof (real));
   if (self->initial_state) {
-    memcpy (state, params + t[0].offset, t[0].rows * sizeof (real));
-    memcpy (state + SEQ_PAD (layer->n_out), params + t[1].offset,
+    memcpy (state, weights + t[0].offset, t[0].rows * sizeof (real));
+    memcpy (state + SEQ_PAD (layer->n_out), weights + t[1].offset,
         t[1].rows * sizeof (real));
   }
 }
@@ -151,11 +151,11 @@ cell (const vec a[4], vec c, vec out[N_OUT])
 
 /* Where one lane's numbers of a frame are. m: where o tanh (c) goes. */
 typedef struct {
-  const real *params, *x, *h;
+  const real *weights, *x, *h;
   real *c, *m, *tape;
 } Lane;
 
-/* Strip s of frame t of n lanes (a constant) with the same params. With a
+/* Strip s of frame t of n lanes (a constant) with the same weights. With a
  * precision (a constant), h is in q, and x where it is bounded. */
 SEQ_INLINE void
 strip (const Lstm *self, guint precision, guint t, guint s, const Lane *lanes,
@@ -164,7 +164,7 @@ strip (const Lstm *self, guint precision, guint t, guint s, const Lane *lanes,
   const SeqTensor *ih = &self->base.tensors[WEIGHT_IH];
   const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
   const SeqTensor *bias = &self->base.tensors[BIAS];
-  const real *params = lanes->params, *x[2], *h[2];
+  const real *weights = lanes->weights, *x[2], *h[2];
   gsize u = s * SEQ_VEC;
   vec a[2 * 4], out[N_OUT];
 
@@ -173,11 +173,11 @@ strip (const Lstm *self, guint precision, guint t, guint s, const Lane *lanes,
     h[l] = lanes[l].h;
     for (guint gate = 0; gate < 4; gate++)
       a[4 * l + gate] =
-          vec_load (params + strip_at (bias, s) + gate * SEQ_TILE);
+          vec_load (weights + strip_at (bias, s) + gate * SEQ_TILE);
   }
   gate_products (a, n, 4, ih, precision, self->quant.bounded_input != 0,
-      &self->quant.ih, params, s, x, &q->x);
-  gate_products (a, n, 4, hh, precision, TRUE, &self->quant.hh, params, s, h,
+      &self->quant.ih, weights, s, x, &q->x);
+  gate_products (a, n, 4, hh, precision, TRUE, &self->quant.hh, weights, s, h,
       &q->h[t % 2]);
   for (guint l = 0; l < n; l++) {
     cell (a + 4 * l, vec_load (lanes[l].c + u), out);
@@ -219,7 +219,7 @@ project (const Lstm *self, const Lane *lane, real *out, gboolean keep)
 
   for (guint s = 0; s < SEQ_STRIPS (self->base.n_out); s++)
     vec_store (out + s * SEQ_VEC,
-        row_product ((vec){ 0 }, lane->params + strip_at (hr, s), lane->m,
+        row_product ((vec){ 0 }, lane->weights + strip_at (hr, s), lane->m,
             self->hidden_size));
   if (keep)
     memcpy (lane->tape + M * self->rows, lane->m, self->rows * sizeof (real));
@@ -242,7 +242,7 @@ run_lanes (const Lstm *self, guint precision, const SeqBlock *block,
     real *h = block->state + (first + l) * block->state_stride;
 
     lanes[l] = (Lane){
-      .params = block->params + (first + l) * block->params_stride,
+      .weights = block->weights + (first + l) * block->weights_stride,
       .h = h,
       .c = h + n_h,
     };
@@ -323,7 +323,7 @@ grad_lane (
   real *dh = hh_t + transpose_size (hh), *dm = dh + n_h;
   real *hr_t = dm + rows, *dhs = hr ? hr_t + transpose_size (hr) : NULL;
 
-  const real *params = block->params + lane * block->params_stride;
+  const real *weights = block->weights + lane * block->weights_stride;
   const real *state = block->state + lane * block->state_stride;
   real *d_state = g->d_state + lane * block->state_stride;
   real *dc = d_state + n_h;
@@ -333,10 +333,10 @@ grad_lane (
   SeqRows h = { block->out + lane * block->out_stride, out_step, state };
 
   if (g->d_in)
-    transpose (ih, params, ih_t);
-  transpose (hh, params, hh_t);
+    transpose (ih, weights, ih_t);
+  transpose (hh, weights, hh_t);
   if (hr)
-    transpose (hr, params, hr_t);
+    transpose (hr, weights, hr_t);
   memcpy (dh, d_state, n_h * sizeof (real));
   for (guint t = block->n_frames; t-- > 0;) {
     gsize row = (gsize) t * block->n_lanes + lane;
@@ -377,16 +377,16 @@ grad_lane (
   memcpy (d_state, dh, n_h * sizeof (real));
 
   tensor_gradient (
-      ih, 0, 4, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+      ih, 0, 4, g->d_weights, tapes, tape_step, rows, &in, 0, block->n_frames);
   tensor_gradient (
-      hh, 0, 4, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
-  tensor_gradient (&layer->tensors[BIAS], 0, 4, g->d_params, tapes, tape_step,
+      hh, 0, 4, g->d_weights, tapes, tape_step, rows, &h, 1, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 4, g->d_weights, tapes, tape_step,
       rows, NULL, 0, block->n_frames);
   if (hr) {
     SeqRows m = { tapes + M * rows, tape_step, NULL };
 
     tensor_gradient (
-        hr, 0, 1, g->d_params, dhs, n_h, n_h, &m, 0, block->n_frames);
+        hr, 0, 1, g->d_weights, dhs, n_h, n_h, &m, 0, block->n_frames);
   }
 }
 
@@ -394,7 +394,7 @@ grad_lane (
  */
 
 SEQ_INLINE void
-step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
     real *next, gboolean keep)
 {
   const SeqTensor *t = layer->tensors;
@@ -405,12 +405,12 @@ step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
     vec a[LANE_SUMS];
 
     lanes_bias (
-        a, 4, units, vecs, params + seq_tensor_index (&t[BIAS], 0, u, 0));
+        a, 4, units, vecs, weights + seq_tensor_index (&t[BIAS], 0, u, 0));
     lanes_product (a, 4, units, vecs,
-        params + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 4 * SEQ_TILE, frame,
-        layer->n_in);
+        weights + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 4 * SEQ_TILE,
+        frame, layer->n_in);
     lanes_product (a, 4, units, vecs,
-        params + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 4 * SEQ_TILE,
+        weights + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 4 * SEQ_TILE,
         frame + at.h, layer->n_out);
     LANE_FOR (k, n) {
       gsize row = u * lanes + k * SEQ_VEC;
@@ -433,7 +433,7 @@ step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
 }
 
 SEQ_INLINE void
-back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
     const real *frame, const real *before, const real *d_out, real *d_states,
     real *d)
 {
@@ -464,18 +464,18 @@ back_lanes (const SeqLayer *layer, const real *params, guint vecs,
     }
   }
   lanes_back (
-      &layer->tensors[WEIGHT_HH], params, 0, 4, d, at.rows, vecs, dh, FALSE);
+      &layer->tensors[WEIGHT_HH], weights, 0, 4, d, at.rows, vecs, dh, FALSE);
 }
 
 SEQ_INLINE void
-gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+gradient_lanes (const SeqLayer *layer, real *d_weights, const real *d,
     const real *ones, const real *x, const real *h, gsize n)
 {
   const SeqTensor *t = layer->tensors;
   guint rows = LANE_PAD (layer->n_out);
 
   for (guint gate = 0; gate < 4; gate++)
-    lanes_gradient (d_params,
+    lanes_gradient (d_weights,
         (LaneColumns[]){ { &t[BIAS], gate, ones }, { &t[WEIGHT_IH], gate, x },
             { &t[WEIGHT_HH], gate, h } },
         3, d + gate * rows * LANE_STEP, rows, n);

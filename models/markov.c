@@ -107,18 +107,18 @@ centre_of (const Markov *self, guint level)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Markov *self = (const Markov *) layer;
 
   for (guint s = 0; s < self->n_states; s++)
     for (guint k = 0, rest = s; k < layer->n_in; k++, rest /= self->n_levels)
-      params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
+      weights[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
           (real) centre_of (self, rest % self->n_levels);
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Markov *self = (const Markov *) layer;
   guint n = self->n_states;
@@ -128,7 +128,7 @@ start (const SeqLayer *layer, const real *params, real *state)
   for (guint i = 0; i < n; i++)
     for (guint j = 0; j < n; j++) {
       double count =
-          params[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)];
+          weights[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)];
 
       counts[i * self->row] += count;
       counts[i * self->row + 1 + j] = count;
@@ -137,11 +137,11 @@ start (const SeqLayer *layer, const real *params, real *state)
   for (guint s = 0; s < n; s++)
     for (guint k = 0; k < layer->n_in; k++)
       values[s * (1 + layer->n_in) + 1 + k] =
-          params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)];
+          weights[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)];
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *params, real *state)
+rewind_state (const SeqLayer *layer, const real *weights, real *state)
 {
   ((double *) state)[0] = 0;
 }
@@ -240,7 +240,7 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_params (const SeqLayer *layer, const real *state, real *params)
+export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Markov *self = (const Markov *) layer;
   guint n = self->n_states;
@@ -248,11 +248,11 @@ export_params (const SeqLayer *layer, const real *state, real *params)
 
   for (guint i = 0; i < n; i++)
     for (guint j = 0; j < n; j++)
-      params[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)] =
+      weights[seq_tensor_index (&layer->tensors[COUNTS], 0, i, j)] =
           (real) counts[i * self->row + 1 + j];
   for (guint s = 0; s < n; s++)
     for (guint k = 0; k < layer->n_in; k++)
-      params[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
+      weights[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
           (real) values[s * (1 + layer->n_in) + 1 + k];
 }
 
@@ -268,5 +268,5 @@ const SeqLayerClass SEQ_CLASS (markov) = {
   .rewind = rewind_state,
   .run = run,
   .check_state = check_state,
-  .export_params = export_params,
+  .export_weights = export_weights,
 };

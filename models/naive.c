@@ -123,22 +123,22 @@ remember (const Naive *self, real *state, const real *x, gsize step)
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Naive *self = (const Naive *) layer;
   const SeqTensor *memory = &layer->tensors[MEMORY];
-  real filled = params[layer->tensors[N_FILLED].offset];
+  real filled = weights[layer->tensors[N_FILLED].offset];
   guint n = (guint) CLAMP (filled, 0, self->history);
 
   memset (state, 0, layer->n_state * sizeof (real));
   for (guint i = 0; i < n; i++)
-    remember (
-        self, state, params + seq_tensor_index (memory, 0, i, 0), memory->tile);
+    remember (self, state, weights + seq_tensor_index (memory, 0, i, 0),
+        memory->tile);
   head_of (state)[UNBROKEN] = 0;
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *params, real *state)
+rewind_state (const SeqLayer *layer, const real *weights, real *state)
 {
   gint32 *head = head_of (state);
 
@@ -312,18 +312,18 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_params (const SeqLayer *layer, const real *state, real *params)
+export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Naive *self = (const Naive *) layer;
   const gint32 *head = head_of ((real *) state);
   guint n = (guint) head[FILLED];
 
-  params[layer->tensors[N_FILLED].offset] = n;
+  weights[layer->tensors[N_FILLED].offset] = n;
   for (guint k = 0; k < layer->n_in; k++) {
     const real *ring = ring_of (self, (real *) state, (gint) k);
 
     for (guint i = 0; i < n; i++)
-      params[seq_tensor_index (&layer->tensors[MEMORY], 0, i, k)] =
+      weights[seq_tensor_index (&layer->tensors[MEMORY], 0, i, k)] =
           ring[(gsize) head[NEWEST] + self->history - n + 1 + i];
   }
 }
@@ -339,5 +339,5 @@ const SeqLayerClass SEQ_CLASS (naive) = {
   .rewind = rewind_state,
   .run = run,
   .check_state = check_state,
-  .export_params = export_params,
+  .export_weights = export_weights,
 };

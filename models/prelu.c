@@ -25,10 +25,10 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 
 /* PyTorch's */
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   for (guint i = 0; i < layer->tensors[0].rows; i++)
-    params[i] = (real) 0.25;
+    weights[i] = (real) 0.25;
 }
 
 static void
@@ -38,7 +38,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
 
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
     const real *alpha =
-        block->params + r % block->n_lanes * block->params_stride;
+        block->weights + r % block->n_lanes * block->weights_stride;
     const real *x = block->in + r * block->in_stride;
     real *y = block->out + r * block->out_stride;
 
@@ -54,7 +54,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
     const real *alpha =
-        block->params + r % block->n_lanes * block->params_stride;
+        block->weights + r % block->n_lanes * block->weights_stride;
     const real *x = block->in + r * block->in_stride;
     const real *d = g->d_out + r * block->out_stride;
     real *d_in = g->d_in ? g->d_in + r * g->d_in_stride : NULL;
@@ -67,7 +67,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       if (d_in)
         d_in[i] = x[i] >= 0 ? d[i] : d[i] * alpha[a];
       if (x[i] < 0)
-        g->d_params[a] += d[i] * x[i];
+        g->d_weights[a] += d[i] * x[i];
     }
   }
 }

@@ -58,13 +58,13 @@ memory_of (const Readout *self, real *state)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
-  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), params);
+  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), weights);
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Readout *self = (const Readout *) layer;
   double *memory = memory_of (self, state);
@@ -75,13 +75,13 @@ start (const SeqLayer *layer, const real *params, real *state)
     double *w = rls_weights (&self->rls, memory, o);
 
     for (guint i = 0; i < layer->n_in; i++)
-      w[i] = params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
-    w[layer->n_in] = params[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)];
+      w[i] = weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
+    w[layer->n_in] = weights[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)];
   }
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *params, real *state)
+rewind_state (const SeqLayer *layer, const real *weights, real *state)
 {
   *(double *) state = 0;
 }
@@ -155,7 +155,7 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_params (const SeqLayer *layer, const real *state, real *params)
+export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Readout *self = (const Readout *) layer;
   double *memory = memory_of (self, (real *) state);
@@ -164,8 +164,9 @@ export_params (const SeqLayer *layer, const real *state, real *params)
     const double *w = rls_weights (&self->rls, memory, o);
 
     for (guint i = 0; i < layer->n_in; i++)
-      params[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] = (real) w[i];
-    params[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] =
+      weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
+          (real) w[i];
+    weights[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] =
         (real) w[layer->n_in];
   }
 }
@@ -182,5 +183,5 @@ const SeqLayerClass SEQ_CLASS (readout) = {
   .run = run,
   .grad = grad,
   .check_state = check_state,
-  .export_params = export_params,
+  .export_weights = export_weights,
 };

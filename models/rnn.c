@@ -58,27 +58,27 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
-  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), params);
+  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), weights);
   if (layer->n_tensors > H0)
-    memset (params + layer->tensors[H0].offset, 0,
+    memset (weights + layer->tensors[H0].offset, 0,
         SEQ_PAD (layer->n_out) * sizeof (real));
 }
 
 static void
-pack (const SeqLayer *layer, real *params)
+pack (const SeqLayer *layer, real *weights)
 {
   quant_pack_cell (&((const Rnn *) layer)->quant, &layer->tensors[WEIGHT_IH],
-      &layer->tensors[WEIGHT_HH], params);
+      &layer->tensors[WEIGHT_HH], weights);
 }
 
 static void
-start (const SeqLayer *layer, const real *params, real *state)
+start (const SeqLayer *layer, const real *weights, real *state)
 {
   memset (state, 0, layer->n_state * sizeof (real));
   if (layer->n_tensors > H0)
-    memcpy (state, params + layer->tensors[H0].offset,
+    memcpy (state, weights + layer->tensors[H0].offset,
         layer->n_out * sizeof (real));
 }
 
@@ -101,12 +101,12 @@ slope_times (const Rnn *self, vec y, vec d)
 
 /* Where one lane's numbers of a frame are. */
 typedef struct {
-  const real *params, *x, *h;
+  const real *weights, *x, *h;
   real *out;
 } Lane;
 
 /* n strips of frame t, from strip `first` on, of n_lanes lanes (constants) with
- * the same params. With a precision (a constant), h is in q, and x where it is
+ * the same weights. With a precision (a constant), h is in q, and x where it is
  * bounded. */
 SEQ_INLINE void
 strips (const Rnn *self, guint precision, guint t, guint first, guint n,
@@ -114,27 +114,27 @@ strips (const Rnn *self, guint precision, guint t, guint first, guint n,
 {
   const SeqTensor *tensors = self->base.tensors;
   const real *ih[ROW_STRIPS], *hh[ROW_STRIPS], *x[2], *h[2];
-  const real *params = lanes->params;
+  const real *weights = lanes->weights;
   vec a[ROW_STRIPS];
 
   for (guint s = 0; s < n; s++) {
-    ih[s] = params + strip_at (&tensors[WEIGHT_IH], first + s);
-    hh[s] = params + strip_at (&tensors[WEIGHT_HH], first + s);
+    ih[s] = weights + strip_at (&tensors[WEIGHT_IH], first + s);
+    hh[s] = weights + strip_at (&tensors[WEIGHT_HH], first + s);
   }
   for (guint l = 0; l < n_lanes; l++) {
     x[l] = lanes[l].x;
     h[l] = lanes[l].h;
     for (guint s = 0; s < n; s++)
-      a[l * n + s] = vec_load (params + strip_at (&tensors[BIAS], first + s));
+      a[l * n + s] = vec_load (weights + strip_at (&tensors[BIAS], first + s));
   }
   if (precision != QUANT_NONE && self->quant.bounded_input)
     quant_product (a, n, 1, &tensors[WEIGHT_IH], precision, &self->quant.ih,
-        params, first, &q->x);
+        weights, first, &q->x);
   else
     row_products (a, n_lanes, n, ih, x, self->base.n_in);
   if (precision != QUANT_NONE)
     quant_product (a, n, 1, &tensors[WEIGHT_HH], precision, &self->quant.hh,
-        params, first, &q->h[t % 2]);
+        weights, first, &q->h[t % 2]);
   else
     row_products (a, n_lanes, n, hh, h, self->base.n_out);
   for (guint i = 0; i < n_lanes * n; i++) {
@@ -147,7 +147,7 @@ strips (const Rnn *self, guint precision, guint t, guint first, guint n,
   }
 }
 
-/* Frame t of n_lanes lanes (a constant) with the same params. */
+/* Frame t of n_lanes lanes (a constant) with the same weights. */
 SEQ_INLINE void
 step (const Rnn *self, guint precision, guint t, const Lane *lanes,
     QuantRows *q, guint n_lanes)
@@ -179,7 +179,7 @@ run_lanes (const Rnn *self, guint precision, const SeqBlock *block, guint first,
 
   for (guint l = 0; l < n; l++) {
     lanes[l] = (Lane){
-      .params = block->params + (first + l) * block->params_stride,
+      .weights = block->weights + (first + l) * block->weights_stride,
       .h = block->state + (first + l) * block->state_stride,
     };
     if (precision != QUANT_NONE)
@@ -246,7 +246,7 @@ grad_lane (
   real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
   real *dh = hh_t + transpose_size (hh);
 
-  const real *params = block->params + lane * block->params_stride;
+  const real *weights = block->weights + lane * block->weights_stride;
   real *d_state = g->d_state + lane * block->state_stride;
   real *tapes = block->tape + lane * block->tape_stride;
   SeqRows in = { block->in + lane * block->in_stride,
@@ -256,8 +256,8 @@ grad_lane (
     block->state + lane * block->state_stride };
 
   if (g->d_in)
-    transpose (ih, params, ih_t);
-  transpose (hh, params, hh_t);
+    transpose (ih, weights, ih_t);
+  transpose (hh, weights, hh_t);
   memcpy (dh, d_state, rows * sizeof (real));
   for (guint t = block->n_frames; t-- > 0;) {
     gsize row = (gsize) t * block->n_lanes + lane;
@@ -276,10 +276,10 @@ grad_lane (
   }
   memcpy (d_state, dh, rows * sizeof (real));
   tensor_gradient (
-      ih, 0, 1, g->d_params, tapes, tape_step, rows, &in, 0, block->n_frames);
+      ih, 0, 1, g->d_weights, tapes, tape_step, rows, &in, 0, block->n_frames);
   tensor_gradient (
-      hh, 0, 1, g->d_params, tapes, tape_step, rows, &h, 1, block->n_frames);
-  tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_params, tapes, tape_step,
+      hh, 0, 1, g->d_weights, tapes, tape_step, rows, &h, 1, block->n_frames);
+  tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_weights, tapes, tape_step,
       rows, NULL, 0, block->n_frames);
 }
 
@@ -287,8 +287,8 @@ grad_lane (
  */
 
 SEQ_INLINE void
-units_lanes (const SeqLayer *layer, const real *params, guint vecs, guint first,
-    guint units, real *frame, real *next, gboolean keep)
+units_lanes (const SeqLayer *layer, const real *weights, guint vecs,
+    guint first, guint units, real *frame, real *next, gboolean keep)
 {
   const SeqTensor *t = layer->tensors;
   guint lanes = vecs * SEQ_VEC;
@@ -296,12 +296,12 @@ units_lanes (const SeqLayer *layer, const real *params, guint vecs, guint first,
   vec a[LANE_SUMS];
 
   lanes_bias (
-      a, 1, units, vecs, params + seq_tensor_index (&t[BIAS], 0, first, 0));
+      a, 1, units, vecs, weights + seq_tensor_index (&t[BIAS], 0, first, 0));
   lanes_row_product (a, units, vecs,
-      params + seq_tensor_index (&t[WEIGHT_IH], 0, first, 0), frame,
+      weights + seq_tensor_index (&t[WEIGHT_IH], 0, first, 0), frame,
       layer->n_in);
   lanes_row_product (a, units, vecs,
-      params + seq_tensor_index (&t[WEIGHT_HH], 0, first, 0), frame + at.h,
+      weights + seq_tensor_index (&t[WEIGHT_HH], 0, first, 0), frame + at.h,
       layer->n_out);
   LANE_FOR (k, units * vecs) {
     gsize row = first * lanes + k * SEQ_VEC;
@@ -314,20 +314,20 @@ units_lanes (const SeqLayer *layer, const real *params, guint vecs, guint first,
 }
 
 SEQ_INLINE void
-step_lanes (const SeqLayer *layer, const real *params, guint vecs, real *frame,
+step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
     real *next, gboolean keep)
 {
   guint rows = LANE_PAD (layer->n_out), u = 0;
 
   if (8 * vecs <= LANE_SUMS)
     for (; u + 8 <= rows; u += 8)
-      units_lanes (layer, params, vecs, u, 8, frame, next, keep);
+      units_lanes (layer, weights, vecs, u, 8, frame, next, keep);
   for (; u < rows; u += 4)
-    units_lanes (layer, params, vecs, u, 4, frame, next, keep);
+    units_lanes (layer, weights, vecs, u, 4, frame, next, keep);
 }
 
 SEQ_INLINE void
-back_lanes (const SeqLayer *layer, const real *params, guint vecs,
+back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
     const real *frame, const real *before, const real *d_out, real *dh, real *d)
 {
   guint lanes = vecs * SEQ_VEC;
@@ -344,16 +344,16 @@ back_lanes (const SeqLayer *layer, const real *params, guint vecs,
     }
   }
   lanes_back (
-      &layer->tensors[WEIGHT_HH], params, 0, 1, d, at.rows, vecs, dh, FALSE);
+      &layer->tensors[WEIGHT_HH], weights, 0, 1, d, at.rows, vecs, dh, FALSE);
 }
 
 SEQ_INLINE void
-gradient_lanes (const SeqLayer *layer, real *d_params, const real *d,
+gradient_lanes (const SeqLayer *layer, real *d_weights, const real *d,
     const real *ones, const real *x, const real *h, gsize n)
 {
   const SeqTensor *t = layer->tensors;
 
-  lanes_gradient (d_params,
+  lanes_gradient (d_weights,
       (LaneColumns[]){ { &t[BIAS], 0, ones }, { &t[WEIGHT_IH], 0, x },
           { &t[WEIGHT_HH], 0, h } },
       3, d, LANE_PAD (layer->n_out), n);

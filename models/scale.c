@@ -18,17 +18,17 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *params)
+seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   for (guint i = 0; i < layer->n_in; i++)
-    params[i] = 1;
+    weights[i] = 1;
 }
 
 static void
 run (const SeqLayer *layer, const SeqBlock *block)
 {
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
-    const real *a = block->params + r % block->n_lanes * block->params_stride;
+    const real *a = block->weights + r % block->n_lanes * block->weights_stride;
     const real *b = a + layer->tensors[BIAS].offset;
     const real *x = block->in + r * block->in_stride;
 
@@ -41,7 +41,7 @@ static void
 grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
-    const real *a = block->params + r % block->n_lanes * block->params_stride;
+    const real *a = block->weights + r % block->n_lanes * block->weights_stride;
     const real *x = block->in + r * block->in_stride;
     const real *d = g->d_out + r * block->out_stride;
     real *d_in = g->d_in ? g->d_in + r * g->d_in_stride : NULL;
@@ -51,8 +51,8 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
     for (guint i = 0; i < layer->n_in; i++) {
       if (d_in)
         d_in[i] = a[i] * d[i];
-      g->d_params[i] += d[i] * x[i];
-      g->d_params[layer->tensors[BIAS].offset + i] += d[i];
+      g->d_weights[i] += d[i] * x[i];
+      g->d_weights[layer->tensors[BIAS].offset + i] += d[i];
     }
   }
 }

@@ -92,7 +92,7 @@ model_new (
   return seq_model_new_untrained (kind, g_variant_dict_end (&dict), n_signal,
       shape->layers,
       gst_seq_filter_resolve_learner (shape) != SEQ_LEARN_GRADIENT,
-      shape->residual != SWITCH_OFF, shape->seed, error);
+      shape->skip != SWITCH_OFF, shape->seed, error);
 }
 
 static void
@@ -151,7 +151,7 @@ describe (const SeqModel *model, Shape *shape)
       shape->layers += is_net ((guint) gst_seq_filter_models[i].value)
                        && g_str_equal (gst_seq_filter_models[i].value_nick,
                            chain->layers[l]->klass->name);
-  shape->residual = chain->residual ? SWITCH_ON : SWITCH_OFF;
+  shape->skip = chain->skip ? SWITCH_ON : SWITCH_OFF;
   if (is_net (shape->model))
     holds |= BIT (PROP_LAYERS) | BIT (PROP_RESIDUAL_CONNECTION);
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {

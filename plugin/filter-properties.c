@@ -153,7 +153,7 @@ shape_member (Shape *shape, guint id, guint *stale)
     case PROP_SEED:
       return &shape->seed;
     case PROP_RESIDUAL_CONNECTION:
-      return &shape->residual;
+      return &shape->skip;
     case PROP_CHANNEL_MODE:
       return &shape->channel_mode;
     case PROP_PRECISION:
@@ -568,11 +568,10 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "Of the random start of the weights; the same seed and stream give the "
       "same bits",
       0, G_MAXUINT64, shape->seed, flags);
-  gst_seq_filter_props[PROP_RESIDUAL_CONNECTION] =
-      g_param_spec_enum ("residual-connection", "Residual connection",
-          "A net predicts the change from the sample before (rnn, lstm, gru)",
-          enum_type ("GstSeqFilterSwitch", switches), (gint) shape->residual,
-          flags);
+  gst_seq_filter_props[PROP_RESIDUAL_CONNECTION] = g_param_spec_enum (
+      "residual-connection", "Residual connection",
+      "A net predicts the change from the sample before (rnn, lstm, gru)",
+      enum_type ("GstSeqFilterSwitch", switches), (gint) shape->skip, flags);
   gst_seq_filter_props[PROP_CHANNEL_MODE] =
       g_param_spec_enum ("channel-mode", "Channel mode",
           "Whether channels are modelled each alone, or as one vector. Auto: "

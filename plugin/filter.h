@@ -85,7 +85,7 @@ typedef struct {
 typedef struct {
   guint model, hidden_size, layers, order, states, history, horizon, window;
   guint learner; /* Learn, but never off */
-  guint residual, channel_mode;
+  guint skip, channel_mode;
   guint precision; /* float, int16, int8 */
   GVariant *lags;  /* au, or NULL */
   double learning_rate, forgetting;

@@ -828,7 +828,7 @@ static void
 turn_knobs (
     GstSeqFilter *self, GstSeqEngine *engine, const Work *work, gsize at)
 {
-  guint n = seq_stream_n_params (engine->stream);
+  guint n = seq_stream_n_knobs (engine->stream);
   guint glide = MAX (1, (guint) gst_util_uint64_scale_int (
                             GLIDE, GST_AUDIO_FILTER_RATE (self), GST_SECOND));
 
@@ -837,10 +837,10 @@ turn_knobs (
     double value = i < self->n_now_params ? self->now_params[i] : 0;
 
     if (curve)
-      seq_stream_set_param (
+      seq_stream_set_knob (
           engine->stream, i, curve_at (self, work, curve, at, value), 1);
     else
-      seq_stream_set_param (engine->stream, i, value, glide);
+      seq_stream_set_knob (engine->stream, i, value, glide);
   }
 }
 
@@ -879,7 +879,7 @@ run (GstSeqFilter *self, GstSeqEngine *engine, Work *work, gsize from, gsize n)
   }
   if (G_UNLIKELY (work->knobs_turn))
     n = 1;
-  if (seq_stream_n_params (engine->stream) > 0)
+  if (seq_stream_n_knobs (engine->stream) > 0)
     turn_knobs (self, engine, work, from);
   if (G_UNLIKELY (work->mix_curve)) {
     n = MIN (n, MIX_BLOCK);

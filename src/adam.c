@@ -10,9 +10,9 @@
 #define EPSILON ((real) 1e-8)
 
 void
-seq_adam (real *restrict params, real *restrict moment1, real *restrict moment2,
-    const real *restrict gradient, gsize n, double scale, double rate,
-    guint64 n_updates)
+seq_adam (real *restrict weights, real *restrict moment1,
+    real *restrict moment2, const real *restrict gradient, gsize n,
+    double scale, double rate, guint64 n_updates)
 {
   real step = (real) (rate / (1 - pow ((double) BETA1, (double) n_updates)));
   real root = (real) (1 / sqrt (1 - pow ((double) BETA2, (double) n_updates)));
@@ -23,7 +23,7 @@ seq_adam (real *restrict params, real *restrict moment1, real *restrict moment2,
 
     moment1[i] += (1 - BETA1) * (g - moment1[i]);
     moment2[i] += (1 - BETA2) * (g * g - moment2[i]);
-    params[i] -= step * moment1[i] / (sqrt (moment2[i]) * root + EPSILON);
+    weights[i] -= step * moment1[i] / (sqrt (moment2[i]) * root + EPSILON);
   }
 }
 

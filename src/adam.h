@@ -7,11 +7,12 @@
 
 G_BEGIN_DECLS
 
-/* params, moment1, moment2, gradient: [n]. The gradient is multiplied by
+/* weights, moment1, moment2, gradient: [n]. The gradient is multiplied by
  * scale first (clipping). n_updates: updates made, this one included, >= 1.
  * beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8. Real-time safe. */
-void seq_adam (real *params, real *moment1, real *moment2, const real *gradient,
-    gsize n, double scale, double rate, guint64 n_updates);
+void seq_adam (real *weights, real *moment1, real *moment2,
+    const real *gradient, gsize n, double scale, double rate,
+    guint64 n_updates);
 
 /* Euclidean norm of a gradient. Real-time safe. */
 double seq_norm (const real *gradient, gsize n);

@@ -6,31 +6,30 @@
 #include <string.h>
 
 SeqChain *
-seq_chain_new (
-    SeqLayer **layers, guint n_layers, guint residual, GError **error)
+seq_chain_new (SeqLayer **layers, guint n_layers, guint skip, GError **error)
 {
   g_autoptr (SeqChain) chain = g_new0 (SeqChain, 1);
 
   g_assert (n_layers > 0);
   chain->n_layers = n_layers;
   chain->layers = layers;
-  chain->params_at = g_new0 (gsize, n_layers);
+  chain->weights_at = g_new0 (gsize, n_layers);
   chain->state_at = g_new0 (gsize, n_layers);
   chain->n_in = layers[0]->n_in;
   chain->n_out = layers[n_layers - 1]->n_out;
-  chain->residual = residual;
+  chain->skip = skip;
   for (guint i = 0; i < n_layers; i++) {
     g_assert (i == 0 || layers[i]->n_in == layers[i - 1]->n_out);
-    chain->params_at[i] = chain->n_params;
+    chain->weights_at[i] = chain->n_weights;
     chain->state_at[i] = chain->n_state;
-    chain->n_params += layers[i]->n_params;
+    chain->n_weights += layers[i]->n_weights;
     chain->n_state += layers[i]->n_state;
   }
-  if (residual > 1 && (residual > chain->n_in || residual > chain->n_out)) {
+  if (skip > 1 && (skip > chain->n_in || skip > chain->n_out)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "a residual connection of %u features does not fit %u inputs and %u "
         "outputs",
-        residual, chain->n_in, chain->n_out);
+        skip, chain->n_in, chain->n_out);
     return NULL;
   }
   return g_steal_pointer (&chain);
@@ -44,7 +43,7 @@ seq_chain_free (SeqChain *chain)
   for (guint i = 0; i < chain->n_layers; i++)
     seq_layer_free (chain->layers[i]);
   g_free (chain->layers);
-  g_free (chain->params_at);
+  g_free (chain->weights_at);
   g_free (chain->state_at);
   g_free (chain);
 }
@@ -56,29 +55,29 @@ seq_chain_learns (const SeqChain *chain)
 }
 
 void
-seq_chain_pack (const SeqChain *chain, real *params)
+seq_chain_pack (const SeqChain *chain, real *weights)
 {
   for (guint i = 0; i < chain->n_layers; i++)
     if (chain->layers[i]->klass->pack)
       chain->layers[i]->klass->pack (
-          chain->layers[i], params + chain->params_at[i]);
+          chain->layers[i], weights + chain->weights_at[i]);
 }
 
 void
-seq_chain_start (const SeqChain *chain, const real *params, real *state)
+seq_chain_start (const SeqChain *chain, const real *weights, real *state)
 {
   memset (state, 0, chain->n_state * sizeof (real));
   for (guint i = 0; i < chain->n_layers; i++)
     if (chain->layers[i]->klass->start)
       chain->layers[i]->klass->start (chain->layers[i],
-          params + chain->params_at[i], state + chain->state_at[i]);
+          weights + chain->weights_at[i], state + chain->state_at[i]);
 }
 
 static void
-rewind_layer (const SeqChain *chain, const real *params, real *state, guint i)
+rewind_layer (const SeqChain *chain, const real *weights, real *state, guint i)
 {
   const SeqLayer *layer = chain->layers[i];
-  const real *p = params + chain->params_at[i];
+  const real *p = weights + chain->weights_at[i];
   real *s = state + chain->state_at[i];
 
   if (layer->klass->rewind) {
@@ -91,10 +90,10 @@ rewind_layer (const SeqChain *chain, const real *params, real *state, guint i)
 }
 
 void
-seq_chain_rewind (const SeqChain *chain, const real *params, real *state)
+seq_chain_rewind (const SeqChain *chain, const real *weights, real *state)
 {
   for (guint i = 0; i < chain->n_layers; i++)
-    rewind_layer (chain, params, state, i);
+    rewind_layer (chain, weights, state, i);
 }
 
 gboolean
@@ -127,7 +126,7 @@ seq_work_new (
   work->tapes = g_new0 (real *, chain->n_layers);
 
   total = rows * work->in_stride;
-  if (chain->residual)
+  if (chain->skip)
     total += rows * work->out_stride;
   for (guint i = 0; i < chain->n_layers; i++) {
     const SeqLayer *layer = chain->layers[i];
@@ -153,10 +152,10 @@ seq_work_new (
     work->tapes[i] = work->memory + at;
     at += (keep ? rows : SEQ_PAD (n_lanes)) * SEQ_PAD (layer->n_tape);
   }
-  /* with a residual the sum has rows of its own: the gradient of the last
+  /* with a skip the sum has rows of its own: the gradient of the last
    * layer may want that layer's own output */
   work->out = work->rows[chain->n_layers - 1];
-  if (chain->residual) {
+  if (chain->skip) {
     work->out = work->memory + at;
     at += rows * work->out_stride;
   }
@@ -195,8 +194,8 @@ block_of (
   return (SeqBlock){
     .n_frames = pass->n_frames,
     .n_lanes = work->n_lanes,
-    .params = pass->params + chain->params_at[i],
-    .params_stride = pass->params_stride,
+    .weights = pass->weights + chain->weights_at[i],
+    .weights_stride = pass->weights_stride,
     .state = pass->state + chain->state_at[i],
     .state_stride = chain->n_state,
     .in = in + row * in_stride,
@@ -233,7 +232,7 @@ add_residual (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
   const real *in = work->in + row * work->in_stride;
   const real *y = work->rows[chain->n_layers - 1] + row * work->out_stride;
   real *out = work->out + row * work->out_stride;
-  guint s = chain->residual;
+  guint s = chain->skip;
 
   for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
     for (guint k = 0; k < chain->n_out; k++)
@@ -248,7 +247,7 @@ void
 seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
 {
   run_layers (chain, work, pass, 0, chain->n_layers);
-  if (chain->residual)
+  if (chain->skip)
     add_residual (chain, work, pass);
 }
 
@@ -301,7 +300,8 @@ run_frame_safely (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
       continue;
     memset (row, 0, stride * sizeof (real));
     for (guint i = 0; i < n; i++)
-      rewind_layer (chain, pass->params + lane * pass->params_stride, state, i);
+      rewind_layer (
+          chain, pass->weights + lane * pass->weights_stride, state, i);
   }
 }
 
@@ -336,13 +336,13 @@ seq_chain_run_safely (
     }
   }
   run_layers (chain, work, pass, n, chain->n_layers);
-  if (chain->residual)
+  if (chain->skip)
     add_residual (chain, work, pass);
 }
 
 void
 seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
-    real *d_out, real *d_params, real *d_in, real *d_state)
+    real *d_out, real *d_weights, real *d_in, real *d_state)
 {
   const real *d_row = d_out;
 
@@ -354,7 +354,7 @@ seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
       .d_out = d_row,
       .d_in = i > 0 ? work->d_rows[i % 2] : d_in,
       .d_in_stride = SEQ_PAD (layer->n_in),
-      .d_params = d_params + chain->params_at[i],
+      .d_weights = d_weights + chain->weights_at[i],
       .d_state = d_state + chain->state_at[i],
       .learnt = pass->learnt ? pass->learnt + chain->state_at[i] : NULL,
       .scratch = work->scratch,
@@ -364,8 +364,8 @@ seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
     d_row = grad.d_in;
   }
 
-  if (chain->residual && d_in) {
-    guint s = chain->residual;
+  if (chain->skip && d_in) {
+    guint s = chain->skip;
 
     for (gsize r = (gsize) pass->n_frames * work->n_lanes; r > 0; r--) {
       for (guint k = 0; k < chain->n_out; k++)

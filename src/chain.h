@@ -1,7 +1,7 @@
 /* chain.h: layers one after another, run and differentiated as one.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A chain knows the shapes and where each layer's part of the params and of
+ * A chain knows the shapes and where each layer's part of the weights and of
  * the state lies; it owns no numbers. SeqWork owns the rows between layers.
  */
 #pragma once
@@ -12,28 +12,28 @@ G_BEGIN_DECLS
 
 typedef struct {
   guint n_layers;
-  SeqLayer **layers;           /* owned */
-  gsize *params_at, *state_at; /* where each layer's part begins, reals */
-  guint n_in, n_out;           /* features of the whole */
-  guint residual;              /* 0: none; 1: feature 0 of the input is added
-                                * to every output; s: y[0:s] += u[0:s] */
-  gsize n_params, n_state;     /* reals; n_state is for one lane */
+  SeqLayer **layers;            /* owned */
+  gsize *weights_at, *state_at; /* where each layer's part begins, reals */
+  guint n_in, n_out;            /* features of the whole */
+  guint skip;                   /* 0: none; 1: feature 0 of the input is added
+                                 * to every output; s: y[0:s] += u[0:s] */
+  gsize n_weights, n_state;     /* reals; n_state is for one lane */
 } SeqChain;
 
 /* Takes the layers and the array; widths must already fit (programmer error
- * otherwise). residual is checked: SEQ_ERROR_CONFIG. */
+ * otherwise). skip is checked: SEQ_ERROR_CONFIG. */
 SeqChain *seq_chain_new (
-    SeqLayer **layers, guint n_layers, guint residual, GError **error);
+    SeqLayer **layers, guint n_layers, guint skip, GError **error);
 void seq_chain_free (SeqChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqChain, seq_chain_free)
 
-/* Fills what params hold beside the tensors (SeqLayerClass.pack): once they are
- * set, control thread. */
-void seq_chain_pack (const SeqChain *chain, real *params);
+/* Fills what weights hold beside the tensors (SeqLayerClass.pack): once they
+ * are set, control thread. */
+void seq_chain_pack (const SeqChain *chain, real *weights);
 
 /* state: [n_state] of one lane. rewind keeps what was learnt. */
-void seq_chain_start (const SeqChain *chain, const real *params, real *state);
-void seq_chain_rewind (const SeqChain *chain, const real *params, real *state);
+void seq_chain_start (const SeqChain *chain, const real *weights, real *state);
+void seq_chain_rewind (const SeqChain *chain, const real *weights, real *state);
 /* Whether a state from outside can be run (SeqLayerClass.check_state). */
 gboolean seq_chain_check_state (const SeqChain *chain, const real *state);
 /* TRUE if the last layer learns in its state (ar, markov, naive, readout). */
@@ -65,11 +65,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqWork, seq_work_free)
 /* One pass over frames [at, at + n_frames) of the rows of a SeqWork. */
 typedef struct {
   guint at, n_frames;
-  const real *params;  /* [n_params], or a lane's copy each */
-  gsize params_stride; /* 0: lanes share */
-  real *state;         /* [lane][n_state]; carried */
-  const real *learnt;  /* for grad(): see SeqGrad. May be NULL when no layer
-                        * learns in its state */
+  const real *weights;  /* [n_weights], or a lane's copy each */
+  gsize weights_stride; /* 0: lanes share */
+  real *state;          /* [lane][n_state]; carried */
+  const real *learnt;   /* for grad(): see SeqGrad. May be NULL when no layer
+                         * learns in its state */
   /* as in SeqBlock; row 0 is frame `at` */
   const real *target;
   gsize target_stride;
@@ -91,11 +91,11 @@ gsize seq_chain_saved (const SeqChain *chain, guint n_lanes);
 /* Backward over frames [pass->at, + n_frames), just run with work->keep.
  * pass->state: as it was before those frames; not changed.
  * d_out: [n_frames][n_lanes][out_stride], padding zero; may be overwritten.
- * d_params: [n_params], added to.
+ * d_weights: [n_weights], added to.
  * d_in: NULL, or [n_frames][n_lanes][in_stride], overwritten.
  * d_state: [lane][n_state], zeros for truncated BPTT; overwritten.
  * Real-time safe. */
 void seq_chain_grad (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
-    real *d_out, real *d_params, real *d_in, real *d_state);
+    real *d_out, real *d_weights, real *d_in, real *d_state);
 
 G_END_DECLS

@@ -70,7 +70,7 @@ seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
   layer->n_in = n_in;
   if (!klass->init (layer, layer->config, error))
     return NULL;
-  g_assert (layer->n_params % SEQ_TILE == 0 && layer->n_state % SEQ_TILE == 0
+  g_assert (layer->n_weights % SEQ_TILE == 0 && layer->n_state % SEQ_TILE == 0
             && layer->n_tape % SEQ_TILE == 0);
   return g_steal_pointer (&layer);
 }
@@ -228,14 +228,14 @@ seq_layer_add_tensor (
     .cols = cols,
     .tile = SEQ_TILE,
     .tile_stride = (gsize) cols * gates * SEQ_TILE,
-    .offset = layer->n_params };
-  layer->n_params += SEQ_PAD (rows) / SEQ_TILE * t->tile_stride;
+    .offset = layer->n_weights };
+  layer->n_weights += SEQ_PAD (rows) / SEQ_TILE * t->tile_stride;
   return layer->n_tensors++;
 }
 
 void
 seq_seed_uniform (
-    const SeqLayer *layer, GRand *rand, double bound, real *params)
+    const SeqLayer *layer, GRand *rand, double bound, real *weights)
 {
   for (guint i = 0; i < layer->n_tensors; i++) {
     const SeqTensor *t = &layer->tensors[i];
@@ -243,7 +243,7 @@ seq_seed_uniform (
     for (guint gate = 0; gate < t->gates; gate++)
       for (guint row = 0; row < t->rows; row++)
         for (guint col = 0; col < t->cols; col++)
-          params[seq_tensor_index (t, gate, row, col)] =
+          weights[seq_tensor_index (t, gate, row, col)] =
               (real) g_rand_double_range (rand, -bound, bound);
   }
 }

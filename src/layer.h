@@ -3,8 +3,8 @@
  *
  * A model is a chain of layers. A layer has three blocks of numbers:
  *
- *   params  what was trained or loaded: immutable while it runs, shared by
- *           every lane (or one copy a lane, see SeqBlock.params_stride)
+ *   weights  what was trained or loaded: immutable while it runs, shared by
+ *           every lane (or one copy a lane, see SeqBlock.weights_stride)
  *   state   one a lane, carried from frame to frame: a flat block of n_state
  *           reals that can be copied away and put back bit for bit. What a
  *           classical model learns (ar, markov, naive, readout) is state too.
@@ -33,7 +33,7 @@ typedef double real;
 typedef float real;
 #endif
 
-/* Every block of params, state, tape and every row of layer output is padded
+/* Every block of weights, state, tape and every row of layer output is padded
  * to a multiple of SEQ_TILE reals and aligned to SEQ_ALIGN bytes, whatever
  * the instruction set: so files, states and snapshots move between machines. */
 #define SEQ_TILE 16
@@ -59,7 +59,7 @@ typedef struct {
   guint gates, rows, cols;
   guint tile;        /* rows a tile, a divisor of SEQ_TILE or 16 n */
   gsize tile_stride; /* reals */
-  gsize offset;      /* of gate 0, row 0, col 0 in the params */
+  gsize offset;      /* of gate 0, row 0, col 0 in the weights */
 } SeqTensor;
 
 static inline gsize
@@ -77,9 +77,9 @@ typedef struct _SeqLayerClass SeqLayerClass;
  * likewise out, target and tape. Pointers do not overlap. */
 typedef struct {
   guint n_frames, n_lanes;
-  const real *params;  /* of this layer */
-  gsize params_stride; /* from lane to lane; 0: all lanes share */
-  real *state;         /* [lane][state_stride], this layer's part */
+  const real *weights;  /* of this layer */
+  gsize weights_stride; /* from lane to lane; 0: all lanes share */
+  real *state;          /* [lane][state_stride], this layer's part */
   gsize state_stride;
   const real *in; /* n_in features a row, in_stride >= n_in */
   gsize in_stride;
@@ -112,13 +112,13 @@ typedef struct {
   real *d_in;         /* gradient by in, laid out as in with
                        * d_in_stride; overwritten; NULL: not needed */
   gsize d_in_stride;  /* >= SEQ_PAD (n_in); padding gets zero */
-  real *d_params;     /* added to; shared by all lanes */
+  real *d_weights;    /* added to; shared by all lanes */
   real *d_state;      /* [lane][state_stride]: gradient by the state
                        * after the block; overwritten by that by the
                        * state before it */
   const real *learnt; /* [lane][state_stride]: the state as it is now, for
                        * layers that learn in it: their grad() goes back
-                       * through what they know by now; no d_params */
+                       * through what they know by now; no d_weights */
   real *scratch;      /* n_scratch (n_frames, n_lanes) reals */
 } SeqGrad;
 
@@ -143,19 +143,19 @@ struct _SeqLayerClass {
   const char *const *options; /* config keys that init() reads, NULL ends */
 
   /* Reads config (a{sv}; missing keys mean defaults) with n_in set; sets
-   * n_out, tensors (offsets and all), n_params, n_state, n_tape. Checks every
+   * n_out, tensors (offsets and all), n_weights, n_state, n_tape. Checks every
    * size before it multiplies. Control thread. */
   gboolean (*init) (SeqLayer *layer, GVariant *config, GError **error);
-  /* Fills params (given as zeros) with the usual random start. NULL: zeros */
-  void (*seed) (const SeqLayer *layer, GRand *rand, real *params);
-  /* Fills what params hold beside the tensors (quantised weights), once the
+  /* Fills weights (given as zeros) with the usual random start. NULL: zeros */
+  void (*seed) (const SeqLayer *layer, GRand *rand, real *weights);
+  /* Fills what weights hold beside the tensors (quantised weights), once the
    * tensors are there. Control thread. NULL: nothing */
-  void (*pack) (const SeqLayer *layer, real *params);
+  void (*pack) (const SeqLayer *layer, real *weights);
   /* Fills the state of one lane for the very start. NULL: zeros */
-  void (*start) (const SeqLayer *layer, const real *params, real *state);
+  void (*start) (const SeqLayer *layer, const real *weights, real *state);
   /* Puts what is carried from frame to frame back to the start and keeps what
    * was learnt. Real-time safe. NULL: as start */
-  void (*rewind) (const SeqLayer *layer, const real *params, real *state);
+  void (*rewind) (const SeqLayer *layer, const real *weights, real *state);
   /* Goes over a block. Real-time safe: no allocation, lock or I/O. */
   void (*run) (const SeqLayer *layer, const SeqBlock *block);
   /* Backward pass; only for SEQ_LAYER_TRAINS. Real-time safe. */
@@ -165,10 +165,10 @@ struct _SeqLayerClass {
   /* Whether a state that came from outside (a file) can be run: counts and
    * places within their ranges, learnt numbers finite. NULL: any can. */
   gboolean (*check_state) (const SeqLayer *layer, const real *state);
-  /* Writes what the state of a lane has learnt into params, so that start()
-   * with these params goes on from there. Only for SEQ_LAYER_LEARNS. */
-  void (*export_params) (
-      const SeqLayer *layer, const real *state, real *params);
+  /* Writes what the state of a lane has learnt into weights, so that start()
+   * with these weights goes on from there. Only for SEQ_LAYER_LEARNS. */
+  void (*export_weights) (
+      const SeqLayer *layer, const real *state, real *weights);
 };
 
 struct _SeqLayer {
@@ -176,7 +176,7 @@ struct _SeqLayer {
   GVariant *config;   /* owned; complete enough to build it again */
   guint n_in, n_out;  /* features */
   gboolean quantised; /* runs from packed weights: there is no grad() */
-  gsize n_params;     /* reals, a multiple of SEQ_TILE */
+  gsize n_weights;    /* reals, a multiple of SEQ_TILE */
   gsize n_state;      /* reals a lane, a multiple of SEQ_TILE */
   gsize n_tape;       /* reals a lane and frame, likewise */
   guint n_tensors;
@@ -240,14 +240,14 @@ gboolean seq_config_uints (const SeqLayer *layer, GVariant *config,
     GError **error);
 
 /* For init(): adds a tensor of its own after those there are, and grows
- * n_params; tile = SEQ_TILE. Returns its place in layer->tensors. */
+ * n_weights; tile = SEQ_TILE. Returns its place in layer->tensors. */
 guint seq_layer_add_tensor (
     SeqLayer *layer, const char *name, guint gates, guint rows, guint cols);
 
 /* For seed(): every value of every tensor uniform in +-bound, in PyTorch's
  * order (tensor, gate, row, column). */
 void seq_seed_uniform (
-    const SeqLayer *layer, GRand *rand, double bound, real *params);
+    const SeqLayer *layer, GRand *rand, double bound, real *weights);
 
 /* Zeroed, aligned to SEQ_ALIGN; aborts when out of memory, as g_malloc does.
  * Free with seq_free(). */

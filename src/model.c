@@ -19,7 +19,7 @@ seq_model_unref (SeqModel *model)
   if (!model || !g_atomic_int_dec_and_test (&model->ref_count))
     return;
   seq_chain_free (model->chain);
-  seq_free (model->params);
+  seq_free (model->weights);
   g_free (model->in_scale);
   g_free (model->in_shift);
   g_free (model->out_scale);
@@ -33,10 +33,10 @@ seq_model_unref (SeqModel *model)
 
 struct _SeqBuilder {
   guint n_in;
-  gsize n_params, max_params;
-  GPtrArray *layers; /* SeqLayer */
-  GPtrArray *params; /* real *, one a layer */
-  guint residual, n_signal, horizon;
+  gsize n_weights, max_weights;
+  GPtrArray *layers;  /* SeqLayer */
+  GPtrArray *weights; /* real *, one a layer */
+  guint skip, n_signal, horizon;
   double rate;
   double *scales[4]; /* in_scale, in_shift, out_scale, out_shift */
   char *format;
@@ -49,10 +49,10 @@ seq_builder_new (guint n_in)
   SeqBuilder *builder = g_new0 (SeqBuilder, 1);
 
   builder->n_in = n_in;
-  builder->max_params = G_MAXSIZE;
+  builder->max_weights = G_MAXSIZE;
   builder->layers =
       g_ptr_array_new_with_free_func ((GDestroyNotify) seq_layer_free);
-  builder->params = g_ptr_array_new_with_free_func (seq_free);
+  builder->weights = g_ptr_array_new_with_free_func (seq_free);
   builder->n_signal = n_in;
   builder->metadata =
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -65,7 +65,7 @@ seq_builder_free (SeqBuilder *builder)
   if (!builder)
     return;
   g_ptr_array_unref (builder->layers);
-  g_ptr_array_unref (builder->params);
+  g_ptr_array_unref (builder->weights);
   for (guint i = 0; i < G_N_ELEMENTS (builder->scales); i++)
     g_free (builder->scales[i]);
   g_free (builder->format);
@@ -81,9 +81,9 @@ seq_builder_layer (SeqBuilder *builder, guint layer)
 }
 
 void
-seq_builder_set_limit (SeqBuilder *builder, gsize max_params)
+seq_builder_set_limit (SeqBuilder *builder, gsize max_weights)
 {
-  builder->max_params = max_params;
+  builder->max_weights = max_weights;
 }
 
 gint
@@ -96,18 +96,18 @@ seq_builder_add (
 
   if (!layer)
     return -1;
-  if (layer->n_params > builder->max_params - builder->n_params) {
+  if (layer->n_weights > builder->max_weights - builder->n_weights) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "layer %u, %s, needs %" G_GSIZE_FORMAT
         " values where the file can hold "
         "%" G_GSIZE_FORMAT " more",
-        n, kind, layer->n_params, builder->max_params - builder->n_params);
+        n, kind, layer->n_weights, builder->max_weights - builder->n_weights);
     seq_layer_free (layer);
     return -1;
   }
-  builder->n_params += layer->n_params;
+  builder->n_weights += layer->n_weights;
   g_ptr_array_add (builder->layers, layer);
-  g_ptr_array_add (builder->params, seq_alloc (layer->n_params));
+  g_ptr_array_add (builder->weights, seq_alloc (layer->n_weights));
   return (gint) n;
 }
 
@@ -118,7 +118,7 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
 {
   static const SeqLayout plain = { 0 };
   const SeqLayer *l = seq_builder_layer (builder, layer);
-  real *params = g_ptr_array_index (builder->params, layer);
+  real *weights = g_ptr_array_index (builder->weights, layer);
   const SeqTensor *t = NULL;
   gsize rows, cols;
 
@@ -152,7 +152,7 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
       for (guint col = 0; col < t->cols; col++) {
         gsize r = (gsize) block * t->rows + row;
         gsize at = layout->transposed ? col * rows + r : r * cols + col;
-        real *p = &params[seq_tensor_index (t, gate, row, col)];
+        real *p = &weights[seq_tensor_index (t, gate, row, col)];
         real value = (real) (values[at] + (layout->add ? *p : 0));
 
         if (!isfinite (value)) {
@@ -169,9 +169,9 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
 }
 
 void
-seq_builder_set_residual (SeqBuilder *builder, guint residual)
+seq_builder_set_skip (SeqBuilder *builder, guint skip)
 {
-  builder->residual = residual;
+  builder->skip = skip;
 }
 
 void
@@ -231,7 +231,7 @@ seq_builder_seed (SeqBuilder *builder, guint64 seed)
     const SeqLayer *layer = g_ptr_array_index (builder->layers, i);
 
     if (layer->klass->seed)
-      layer->klass->seed (layer, rand, g_ptr_array_index (builder->params, i));
+      layer->klass->seed (layer, rand, g_ptr_array_index (builder->weights, i));
   }
 }
 
@@ -265,21 +265,21 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
     return NULL;
   }
   layers = (SeqLayer **) g_ptr_array_steal (builder->layers, NULL);
-  chain = seq_chain_new (layers, n_layers, builder->residual, error);
+  chain = seq_chain_new (layers, n_layers, builder->skip, error);
   if (!chain)
     return NULL;
 
   model = g_new0 (SeqModel, 1);
   model->ref_count = 1;
   model->chain = chain;
-  model->params = seq_alloc (chain->n_params);
+  model->weights = seq_alloc (chain->n_weights);
   for (guint i = 0; i < n_layers; i++) {
-    real *params = model->params + chain->params_at[i];
+    real *weights = model->weights + chain->weights_at[i];
 
-    memcpy (params, g_ptr_array_index (builder->params, i),
-        layers[i]->n_params * sizeof (real));
+    memcpy (weights, g_ptr_array_index (builder->weights, i),
+        layers[i]->n_weights * sizeof (real));
   }
-  seq_chain_pack (chain, model->params);
+  seq_chain_pack (chain, model->weights);
   model->n_signal = n_signal;
   model->rate = builder->rate;
   model->horizon = builder->horizon;
@@ -334,7 +334,7 @@ head_options (const char *kind, GVariant *options, guint n_out)
 
 SeqModel *
 seq_model_new_untrained (const char *kind, GVariant *options, guint n_signal,
-    guint n_layers, gboolean readout, gboolean residual, guint64 seed,
+    guint n_layers, gboolean readout, gboolean skip, guint64 seed,
     GError **error)
 {
   g_autoptr (SeqBuilder) builder = seq_builder_new (n_signal);
@@ -354,16 +354,16 @@ seq_model_new_untrained (const char *kind, GVariant *options, guint n_signal,
             builder, head, head_options (head, dict, n_signal), error)
         < 0)
       return NULL;
-    seq_builder_set_residual (builder, residual ? n_signal : 0);
+    seq_builder_set_skip (builder, skip ? n_signal : 0);
   }
   g_variant_lookup (dict, "horizon", "u", &horizon);
   seq_builder_set_horizon (builder, horizon);
   seq_builder_seed (builder, seed);
   /* with a residual connection a silent read-out is the best first guess:
    * the next value is as this one */
-  if (!alone && residual)
-    memset (g_ptr_array_index (builder->params, n_layers), 0,
-        seq_builder_layer (builder, n_layers)->n_params * sizeof (real));
+  if (!alone && skip)
+    memset (g_ptr_array_index (builder->weights, n_layers), 0,
+        seq_builder_layer (builder, n_layers)->n_weights * sizeof (real));
   return seq_builder_finish (builder, error);
 }
 
@@ -374,7 +374,7 @@ copy_facts (SeqBuilder *builder, const SeqModel *model)
   GHashTableIter iter;
   gpointer key, value;
 
-  builder->residual = model->chain->residual;
+  builder->skip = model->chain->skip;
   builder->n_signal = model->n_signal;
   builder->rate = model->rate;
   builder->horizon = model->horizon;
@@ -404,8 +404,9 @@ builder_from (const SeqModel *model, const char *last_kind,
         < 0)
       return NULL;
     if (!last)
-      memcpy (g_ptr_array_index (builder->params, i),
-          model->params + chain->params_at[i], layer->n_params * sizeof (real));
+      memcpy (g_ptr_array_index (builder->weights, i),
+          model->weights + chain->weights_at[i],
+          layer->n_weights * sizeof (real));
   }
   copy_facts (builder, model);
   return g_steal_pointer (&builder);
@@ -455,13 +456,13 @@ seq_model_with_readout (
   if (!builder)
     return NULL;
   copy_tensors (seq_builder_layer (builder, last),
-      g_ptr_array_index (builder->params, last), layer,
-      model->params + chain->params_at[last]);
+      g_ptr_array_index (builder->weights, last), layer,
+      model->weights + chain->weights_at[last]);
   return seq_builder_finish (builder, error);
 }
 
 SeqModel *
-seq_model_with_learnt (const SeqModel *model, const real *params,
+seq_model_with_learnt (const SeqModel *model, const real *weights,
     const real *state, GError **error)
 {
   const SeqChain *chain = model->chain;
@@ -478,17 +479,17 @@ seq_model_with_learnt (const SeqModel *model, const real *params,
   if (!builder)
     return NULL;
   for (guint i = 0; i < last; i++)
-    memcpy (g_ptr_array_index (builder->params, i),
-        params + chain->params_at[i],
-        chain->layers[i]->n_params * sizeof (real));
-  learnt = seq_alloc (layer->n_params);
-  if (layer->klass->export_params)
-    layer->klass->export_params (layer, state + chain->state_at[last], learnt);
+    memcpy (g_ptr_array_index (builder->weights, i),
+        weights + chain->weights_at[i],
+        chain->layers[i]->n_weights * sizeof (real));
+  learnt = seq_alloc (layer->n_weights);
+  if (layer->klass->export_weights)
+    layer->klass->export_weights (layer, state + chain->state_at[last], learnt);
   else
-    memcpy (learnt, params + chain->params_at[last],
-        layer->n_params * sizeof (real));
+    memcpy (learnt, weights + chain->weights_at[last],
+        layer->n_weights * sizeof (real));
   copy_tensors (seq_builder_layer (builder, last),
-      g_ptr_array_index (builder->params, last), layer, learnt);
+      g_ptr_array_index (builder->weights, last), layer, learnt);
   seq_free (learnt);
   return seq_builder_finish (builder, error);
 }
@@ -534,8 +535,8 @@ seq_model_with_precision (
         < 0)
       return NULL;
     copy_tensors (seq_builder_layer (builder, i),
-        g_ptr_array_index (builder->params, i), layer,
-        model->params + chain->params_at[i]);
+        g_ptr_array_index (builder->weights, i), layer,
+        model->weights + chain->weights_at[i]);
   }
   if (n_found == 0 && !g_str_equal (precision, "float")) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,

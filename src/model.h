@@ -1,8 +1,8 @@
-/* model.h: a model: a chain with its params, and what a file says of it.
+/* model.h: a model: a chain with its weights, and what a file says of it.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  *   u = in_scale * (x - in_shift)                       per input
- *   y = out_scale * (chain (u) + residual of u) + out_shift   per output
+ *   y = out_scale * (chain (u) + skip of u) + out_shift   per output
  *
  * Immutable once built and reference-counted (atomically), so that any number
  * of streams in any thread share it.
@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 typedef struct {
   gint ref_count; /* atomic */
   SeqChain *chain;
-  real *params;                  /* [chain->n_params] */
+  real *weights;                 /* [chain->n_weights] */
   guint n_signal;                /* the first inputs are signal; the rest of
                                   * chain->n_in are conditioning, 0..1 */
   double rate;                   /* Hz; 0: any */
@@ -43,8 +43,8 @@ seq_model_get (const SeqModel *model, guint layer, guint tensor, guint gate,
   const SeqLayer *l = model->chain->layers[layer];
 
   return model
-      ->params[model->chain->params_at[layer]
-               + seq_tensor_index (&l->tensors[tensor], gate, row, col)];
+      ->weights[model->chain->weights_at[layer]
+                + seq_tensor_index (&l->tensors[tensor], gate, row, col)];
 }
 
 /* --- building --------------------------------------------------------- */
@@ -58,9 +58,9 @@ SeqBuilder *seq_builder_new (guint n_in);
 void seq_builder_free (SeqBuilder *builder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqBuilder, seq_builder_free)
 
-/* The layers together may take at most that many reals of params: what a file
+/* The layers together may take at most that many reals of weights: what a file
  * can hold, so that nothing is allocated that it merely claims. */
-void seq_builder_set_limit (SeqBuilder *builder, gsize max_params);
+void seq_builder_set_limit (SeqBuilder *builder, gsize max_weights);
 /* Appends a layer; its n_in is the width so far. config is sunk. Returns the
  * layer's number, or -1. */
 gint seq_builder_add (
@@ -84,7 +84,7 @@ gboolean seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
     const SeqLayout *layout, GError **error);
 
 /* What is not a tensor; all have the defaults of an untouched file. */
-void seq_builder_set_residual (SeqBuilder *builder, guint residual);
+void seq_builder_set_skip (SeqBuilder *builder, guint skip);
 void seq_builder_set_n_signal (SeqBuilder *builder, guint n_signal);
 void seq_builder_set_rate (SeqBuilder *builder, double rate);
 void seq_builder_set_horizon (SeqBuilder *builder, guint horizon);
@@ -97,7 +97,7 @@ void seq_builder_set_metadata (
 
 /* Fills all tensors with the kinds' random start. */
 void seq_builder_seed (SeqBuilder *builder, guint64 seed);
-/* Checks residual and widths. Tensors that were never set are zero, unless
+/* Checks skip and widths. Tensors that were never set are zero, unless
  * seq_builder_require() below. The builder is spent. */
 SeqModel *seq_builder_finish (SeqBuilder *builder, GError **error);
 
@@ -108,16 +108,16 @@ SeqModel *seq_builder_finish (SeqBuilder *builder, GError **error);
  * on, others are ignored, so that one set of settings serves every kind.
  * Errors: SEQ_ERROR_CONFIG. */
 SeqModel *seq_model_new_untrained (const char *kind, GVariant *options,
-    guint n_signal, guint n_layers, gboolean readout, gboolean residual,
+    guint n_signal, guint n_layers, gboolean readout, gboolean skip,
     guint64 seed, GError **error);
 
 /* The same model with its last layer, a dense one, replaced by a readout that
  * starts from the dense layer's weights (readout TRUE), or the other way
  * round with the weights from `state`, a lane's chain state (readout FALSE).
- * Other layers that learn in their state get their params from it likewise. */
+ * Other layers that learn in their state get their weights from it likewise. */
 SeqModel *seq_model_with_readout (
     const SeqModel *model, GVariant *options, GError **error);
-SeqModel *seq_model_with_learnt (const SeqModel *model, const real *params,
+SeqModel *seq_model_with_learnt (const SeqModel *model, const real *weights,
     const real *state, GError **error);
 
 /* The same model with the recurrent weights of its rnn, lstm and gru layers in

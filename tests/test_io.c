@@ -30,10 +30,10 @@ run_model (const SeqModel *model, const float *in, gsize n, guint *n_out)
   float *out = g_new (float, n * chain->n_out + 1);
 
   *n_out = chain->n_out;
-  seq_chain_start (chain, model->params, state);
+  seq_chain_start (chain, model->weights, state);
   for (gsize at = 0; at < n; at += 64) {
     guint m = (guint) MIN (n - at, 64);
-    SeqPass pass = { .n_frames = m, .params = model->params, .state = state };
+    SeqPass pass = { .n_frames = m, .weights = model->weights, .state = state };
 
     for (guint t = 0; t < m; t++)
       for (guint k = 0; k < chain->n_in; k++)
@@ -241,9 +241,9 @@ test_identity (void)
     back = seq_model_load_bytes (bytes, own[i].name, NULL, NULL, &error);
     g_assert_no_error (error);
     g_assert_cmpuint (back->chain->n_layers, ==, model->chain->n_layers);
-    g_assert_cmpuint (back->chain->residual, ==, model->chain->residual);
-    g_assert_cmpmem (back->params, back->chain->n_params * sizeof (real),
-        model->params, model->chain->n_params * sizeof (real));
+    g_assert_cmpuint (back->chain->skip, ==, model->chain->skip);
+    g_assert_cmpmem (back->weights, back->chain->n_weights * sizeof (real),
+        model->weights, model->chain->n_weights * sizeof (real));
     g_assert_cmpfloat (back->rate, ==, 44100);
     g_assert_cmpfloat (back->in_scale[0], ==, 1 / 3.0);
     g_assert_cmpfloat (back->out_shift[0], ==, 1e-300);
@@ -357,7 +357,7 @@ test_onnx (void)
       g_autoptr (GError) error = NULL;
       g_autoptr (GBytes) bytes = NULL;
 
-      model->chain->residual = residual ? own[i].n_signal : 0;
+      model->chain->skip = residual ? own[i].n_signal : 0;
       model->rate = 44100;
       model->normalised = scaled;
       for (guint k = 0; scaled && k < own[i].n_signal; k++) {
@@ -445,7 +445,7 @@ test_hints (void)
     a = run_model (plain, in, 8, &n_out);
     b = run_model (model, in, 8, &n_out);
     for (guint t = 0; t < 8; t++) {
-      float net = a[t] - (plain->chain->residual ? in[t] : 0);
+      float net = a[t] - (plain->chain->skip ? in[t] : 0);
 
       g_assert_cmpfloat_with_epsilon (b[t], 1 / (1 + exp (-net)) + in[t], 1e-5);
     }
@@ -846,8 +846,8 @@ test_locale (void)
     again = good_file (format);
     setlocale (LC_ALL, "C");
     g_assert_nonnull (b);
-    g_assert_cmpmem (a->params, a->chain->n_params * sizeof (real), b->params,
-        b->chain->n_params * sizeof (real));
+    g_assert_cmpmem (a->weights, a->chain->n_weights * sizeof (real),
+        b->weights, b->chain->n_weights * sizeof (real));
     g_assert_true (g_bytes_equal (file, again));
   }
   remove_tree (folder);

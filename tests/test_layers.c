@@ -33,12 +33,12 @@ static const char *const configs[] = {
   "{'hidden_size': <20>, 'precision': <'int8'>, 'bounded_input': <1>}",
 };
 
-/* A layer with random params (or its own start) and what it needs to run. */
+/* A layer with random weights (or its own start) and what it needs to run. */
 typedef struct {
   SeqLayer *layer;
   guint n_lanes;
   gsize in_stride, out_stride;
-  real *params, *state, *state0, *in, *out, *tape;
+  real *weights, *state, *state0, *in, *out, *tape;
 } Bed;
 
 static GVariant *
@@ -85,20 +85,20 @@ bed_init (
   bed->n_lanes = n_lanes;
   bed->in_stride = SEQ_PAD (n_in);
   bed->out_stride = SEQ_PAD (layer->n_out);
-  bed->params = seq_alloc (layer->n_params);
+  bed->weights = seq_alloc (layer->n_weights);
   bed->state = seq_alloc (n_lanes * layer->n_state);
   bed->state0 = seq_alloc (n_lanes * layer->n_state);
   bed->in = seq_alloc (rows * bed->in_stride);
   bed->out = seq_alloc (rows * bed->out_stride);
   bed->tape = seq_alloc (rows * layer->n_tape + SEQ_TILE);
   if (layer->klass->seed)
-    layer->klass->seed (layer, rand, bed->params);
+    layer->klass->seed (layer, rand, bed->weights);
   if (layer->klass->pack)
-    layer->klass->pack (layer, bed->params);
+    layer->klass->pack (layer, bed->weights);
   for (guint l = 0; l < n_lanes; l++)
     if (layer->klass->start)
       layer->klass->start (
-          layer, bed->params, bed->state0 + l * layer->n_state);
+          layer, bed->weights, bed->state0 + l * layer->n_state);
   for (gsize r = 0; r < rows; r++)
     for (guint k = 0; k < n_in; k++)
       bed->in[r * bed->in_stride + k] =
@@ -111,7 +111,7 @@ static void
 bed_clear (Bed *bed)
 {
   seq_layer_free (bed->layer);
-  seq_free (bed->params);
+  seq_free (bed->weights);
   seq_free (bed->state);
   seq_free (bed->state0);
   seq_free (bed->in);
@@ -132,7 +132,7 @@ block_of (const Bed *bed, real *state, guint from, guint n, gboolean learn)
   return (SeqBlock){
     .n_frames = n,
     .n_lanes = bed->n_lanes,
-    .params = bed->params,
+    .weights = bed->weights,
     .state = state,
     .state_stride = bed->layer->n_state,
     .in = bed->in + row * bed->in_stride,
@@ -376,7 +376,7 @@ check_gradient (Bed *bed)
   g_autoptr (GRand) rand = g_rand_new_with_seed (9);
   real *d_out = seq_alloc (rows * bed->out_stride);
   real *d_in = seq_alloc (rows * bed->in_stride);
-  real *d_params = seq_alloc (layer->n_params);
+  real *d_weights = seq_alloc (layer->n_weights);
   real *d_state = seq_alloc (n_state), *by_state = seq_alloc (n_state);
   real *scratch = seq_alloc (
       layer->klass->n_scratch ? layer->klass->n_scratch (layer, FRAMES, lanes)
@@ -385,7 +385,7 @@ check_gradient (Bed *bed)
   SeqGrad grad = { .d_out = d_out,
     .d_in = d_in,
     .d_in_stride = bed->in_stride,
-    .d_params = d_params,
+    .d_weights = d_weights,
     .d_state = d_state,
     .learnt = bed->state,
     .scratch = scratch };
@@ -412,7 +412,7 @@ check_gradient (Bed *bed)
   block.state = bed->state0;
   layer->klass->grad (layer, &block, &grad);
 
-  /* params; of those that move nothing, the gradient is zero */
+  /* weights; of those that move nothing, the gradient is zero */
   for (guint i = 0; i < layer->n_tensors && !learns; i++) {
     const SeqTensor *t = &layer->tensors[i];
 
@@ -425,7 +425,7 @@ check_gradient (Bed *bed)
           (guint) g_rand_int_range (rand, 0, (gint) t->cols));
 
       compare (
-          bed, d_out, by_state, &bed->params[at], d_params[at], 0.1, &worst);
+          bed, d_out, by_state, &bed->weights[at], d_weights[at], 0.1, &worst);
     }
   }
   /* every lane comes up, if not at every frame: 7 divides no lane count */
@@ -435,7 +435,7 @@ check_gradient (Bed *bed)
           d_in[r * bed->in_stride + k], 0.1, &worst);
   for (gsize i = 0; i < n_state && plain; i += SEQ_TILE)
     compare (bed, d_out, by_state, &bed->state0[i], d_state[i], 0.1, &worst);
-  /* the padding of params has no gradient: it stays zero for ever */
+  /* the padding of weights has no gradient: it stays zero for ever */
   for (guint i = 0; i < layer->n_tensors; i++) {
     const SeqTensor *t = &layer->tensors[i];
 
@@ -443,7 +443,7 @@ check_gradient (Bed *bed)
       for (guint col = 0; col < t->cols; col++)
         for (guint gate = 0; gate < t->gates; gate++)
           g_assert_cmpfloat (
-              d_params[seq_tensor_index (t, gate, row, col)], ==, 0);
+              d_weights[seq_tensor_index (t, gate, row, col)], ==, 0);
   }
   g_test_message ("%s, %u inputs, %u outputs: relative error %.1e",
       layer->klass->name, layer->n_in, layer->n_out, worst);
@@ -451,7 +451,7 @@ check_gradient (Bed *bed)
 
   for (guint i = 0; i < 6; i++)
     seq_free (
-        ((real *[]){ d_out, d_in, d_params, d_state, by_state, scratch })[i]);
+        ((real *[]){ d_out, d_in, d_weights, d_state, by_state, scratch })[i]);
 }
 
 static void
@@ -481,7 +481,7 @@ test_gradient (gconstpointer kind)
 /* Backward pass over lanes [lane, lane + n) of a bed of as many lanes. */
 static void
 gradient_of (const Bed *bed, const real *d_out, const real *d_after, guint lane,
-    guint n, real *d_in, real *d_params, real *d_state)
+    guint n, real *d_in, real *d_weights, real *d_state)
 {
   Bed part = *bed;
   gsize rows = FRAMES * n, n_state = bed->layer->n_state;
@@ -494,7 +494,7 @@ gradient_of (const Bed *bed, const real *d_out, const real *d_after, guint lane,
   SeqGrad grad = { .d_out = d_out_part,
     .d_in = d_in_part,
     .d_in_stride = in,
-    .d_params = d_params,
+    .d_weights = d_weights,
     .d_state = d_state + lane * n_state,
     .scratch = scratch };
   SeqBlock block;
@@ -537,12 +537,13 @@ static void
 check_together (Bed *bed)
 {
   guint lanes = bed->n_lanes;
-  gsize n_params = bed->layer->n_params, n_state = lanes * bed->layer->n_state;
+  gsize n_weights = bed->layer->n_weights,
+        n_state = lanes * bed->layer->n_state;
   gsize n_out = FRAMES * lanes * bed->out_stride;
   gsize n_in = FRAMES * lanes * bed->in_stride;
   g_autoptr (GRand) rand = g_rand_new_with_seed (3);
   g_autofree real *d_out = g_new0 (real, n_out);
-  real *d_after = seq_alloc (n_state), *d_in[2], *d_params[2], *d_state[2];
+  real *d_after = seq_alloc (n_state), *d_in[2], *d_weights[2], *d_state[2];
 
   for (gsize r = 0; r < FRAMES * lanes; r++)
     for (guint k = 0; k < bed->layer->n_out; k++)
@@ -552,19 +553,20 @@ check_together (Bed *bed)
     d_after[i] = (real) g_rand_double_range (rand, -1, 1);
   for (guint i = 0; i < 2; i++) {
     d_in[i] = seq_alloc (n_in);
-    d_params[i] = seq_alloc (n_params);
+    d_weights[i] = seq_alloc (n_weights);
     d_state[i] = seq_alloc (n_state);
   }
-  gradient_of (bed, d_out, d_after, 0, lanes, d_in[0], d_params[0], d_state[0]);
+  gradient_of (
+      bed, d_out, d_after, 0, lanes, d_in[0], d_weights[0], d_state[0]);
   for (guint lane = 0; lane < lanes; lane++)
     gradient_of (
-        bed, d_out, d_after, lane, 1, d_in[1], d_params[1], d_state[1]);
+        bed, d_out, d_after, lane, 1, d_in[1], d_weights[1], d_state[1]);
   compare_reals (d_in[0], d_in[1], n_in, 2e-5);
   compare_reals (d_state[0], d_state[1], n_state, 2e-5);
-  compare_reals (d_params[0], d_params[1], n_params, 2e-5 * lanes);
+  compare_reals (d_weights[0], d_weights[1], n_weights, 2e-5 * lanes);
   for (guint i = 0; i < 2; i++) {
     seq_free (d_in[i]);
-    seq_free (d_params[i]);
+    seq_free (d_weights[i]);
     seq_free (d_state[i]);
   }
   seq_free (d_after);
@@ -647,7 +649,7 @@ random_values (GRand *rand, gsize n, double bound)
 
 static void
 bind (const SeqLayer *layer, const char *name, guint first_gate,
-    const double *values, real *params)
+    const double *values, real *weights)
 {
   for (guint i = 0; i < layer->n_tensors; i++) {
     const SeqTensor *t = &layer->tensors[i];
@@ -657,7 +659,7 @@ bind (const SeqLayer *layer, const char *name, guint first_gate,
     for (guint gate = 0; gate < t->gates; gate++)
       for (guint row = 0; row < t->rows; row++)
         for (guint col = 0; col < t->cols; col++)
-          params[seq_tensor_index (t, gate, row, col)] = (real)
+          weights[seq_tensor_index (t, gate, row, col)] = (real)
               values[((gsize) (first_gate + gate) * t->rows + row) * t->cols
                      + col];
   }
@@ -679,23 +681,23 @@ test_cell (gconstpointer data)
   RefCell cell = { c->n_in, n, w_ih, w_hh, b, b_hh };
   g_autoptr (SeqLayer) layer =
       seq_layer_new (c->kind, g_variant_new_parsed (c->config), c->n_in, NULL);
-  real *params = seq_alloc (layer->n_params);
+  real *weights = seq_alloc (layer->n_weights);
   real *state = seq_alloc (layer->n_state), *in = seq_alloc (SEQ_PAD (c->n_in));
   real *out = seq_alloc (SEQ_PAD (n)), *tape = seq_alloc (layer->n_tape);
 
-  bind (layer, "weight_ih", 0, w_ih, params);
-  bind (layer, "weight_hh", 0, w_hh, params);
-  bind (layer, "bias", 0, b, params);
-  bind (layer, "bias_hn", 0, b_hn, params);
+  bind (layer, "weight_ih", 0, w_ih, weights);
+  bind (layer, "weight_hh", 0, w_hh, weights);
+  bind (layer, "bias", 0, b, weights);
+  bind (layer, "bias_hn", 0, b_hn, weights);
   if (layer->klass->pack)
-    layer->klass->pack (layer, params);
+    layer->klass->pack (layer, weights);
   if (g_str_equal (c->kind, "gru"))
     memcpy (b_hh + 2 * n, b_hn, n * sizeof (double));
   for (guint t = 0; t < frames; t++) {
     double x[3];
     SeqBlock block = { .n_frames = 1,
       .n_lanes = 1,
-      .params = params,
+      .weights = weights,
       .state = state,
       .state_stride = layer->n_state,
       .in = in,
@@ -719,7 +721,7 @@ test_cell (gconstpointer data)
   g_test_message ("%s: largest error %.1e", c->name, worst);
   g_assert_cmpfloat (worst, <=, c->bound > 0 ? c->bound : BOUND);
   for (guint i = 0; i < 5; i++)
-    seq_free (((real *[]){ params, state, in, out, tape })[i]);
+    seq_free (((real *[]){ weights, state, in, out, tape })[i]);
 }
 
 typedef struct {
@@ -752,17 +754,17 @@ test_sums (gconstpointer data)
           : g_variant_new_parsed ("{'out_features': <%u>}", c->n_out),
       c->n_in, NULL);
   const SeqTensor *weight = &layer->tensors[0], *bias = &layer->tensors[1];
-  real *params = seq_alloc (layer->n_params);
+  real *weights = seq_alloc (layer->n_weights);
   real *state = seq_alloc (LANES * MAX (layer->n_state, 1));
   real *in = seq_alloc (LENGTH * LANES * in_stride);
   real *out = seq_alloc (LENGTH * LANES * out_stride);
   double worst = 0;
 
   for (guint o = 0; o < c->n_out; o++) {
-    params[seq_tensor_index (bias, 0, o, 0)] =
+    weights[seq_tensor_index (bias, 0, o, 0)] =
         (real) g_rand_double_range (rand, -1, 1);
     for (guint k = 0; k < weight->cols; k++)
-      params[seq_tensor_index (weight, 0, o, k)] =
+      weights[seq_tensor_index (weight, 0, o, k)] =
           (real) (g_rand_double_range (rand, -1, 1) / sqrt (weight->cols));
   }
   for (guint row = 0; row < LENGTH * LANES; row++)
@@ -771,7 +773,7 @@ test_sums (gconstpointer data)
   for (guint i = 0, t = 0; t < LENGTH; t += lengths[i++])
     layer->klass->run (layer, &(SeqBlock){ .n_frames = lengths[i],
                                   .n_lanes = LANES,
-                                  .params = params,
+                                  .weights = weights,
                                   .state = state,
                                   .state_stride = layer->n_state,
                                   .in = in + t * LANES * in_stride,
@@ -783,14 +785,14 @@ test_sums (gconstpointer data)
     for (guint lane = 0; lane < LANES; lane++)
       for (guint o = 0; o < c->n_out; o++) {
         guint first = o / (c->n_out / c->groups) * n_in;
-        double y = params[seq_tensor_index (bias, 0, o, 0)];
+        double y = weights[seq_tensor_index (bias, 0, o, 0)];
 
         for (guint k = 0; k < taps; k++) {
           gint from = (gint) t - (gint) ((taps - 1 - k) * c->dilation);
           const real *x = in + ((gsize) from * LANES + lane) * in_stride;
 
           for (guint j = 0; from >= 0 && j < n_in; j++)
-            y += (double) params[seq_tensor_index (weight, 0, o, k * n_in + j)]
+            y += (double) weights[seq_tensor_index (weight, 0, o, k * n_in + j)]
                  * x[first + j];
         }
         worst =
@@ -799,7 +801,7 @@ test_sums (gconstpointer data)
   g_test_message ("largest error %.1e", worst);
   g_assert_cmpfloat (worst, <=, BOUND);
   for (guint i = 0; i < 4; i++)
-    seq_free (((real *[]){ params, state, in, out })[i]);
+    seq_free (((real *[]){ weights, state, in, out })[i]);
 }
 
 /* Weights and a state that lose nothing by quantisation, and reach the ends of
@@ -818,13 +820,13 @@ test_exact (gconstpointer precision)
           (const char *) precision),
       1, NULL);
   const SeqTensor *hh = &layer->tensors[1];
-  real *params = seq_alloc (layer->n_params);
+  real *weights = seq_alloc (layer->n_weights);
   real *state = seq_alloc (layer->n_state), *in = seq_alloc (SEQ_TILE);
   real *out = seq_alloc (SEQ_PAD (n));
   double want[37] = { 0 };
   SeqBlock block = { .n_frames = 1,
     .n_lanes = 1,
-    .params = params,
+    .weights = weights,
     .state = state,
     .state_stride = layer->n_state,
     .in = in,
@@ -841,20 +843,20 @@ test_exact (gconstpointer precision)
                : k % 4 == 0 ? -rest
                             : g_rand_int_range (rand, -rest, rest + 1);
 
-      params[seq_tensor_index (hh, 0, row, k)] = (real) (w * unit);
+      weights[seq_tensor_index (hh, 0, row, k)] = (real) (w * unit);
       want[row] += w * unit * (double) state[k];
     }
-  layer->klass->pack (layer, params);
+  layer->klass->pack (layer, weights);
   /* small enough that tanh tells neighbours apart */
   for (guint row = 0; row < n; row++)
-    params[seq_tensor_index (&layer->tensors[2], 0, row, 0)] =
+    weights[seq_tensor_index (&layer->tensors[2], 0, row, 0)] =
         (real) -rint (want[row]);
   layer->klass->run (layer, &block);
   for (guint row = 0; row < n; row++)
     g_assert_cmpfloat_with_epsilon (
         out[row], tanh (want[row] - rint (want[row])), wide ? 5e-5 : 3e-6);
   for (guint i = 0; i < 4; i++)
-    seq_free (((real *[]){ params, state, in, out })[i]);
+    seq_free (((real *[]){ weights, state, in, out })[i]);
 }
 
 int

@@ -42,7 +42,7 @@ typedef struct {
   guint T;
   SeqModel *model;
   SeqWork *work;
-  real *params, *gradient, *moment1, *moment2;
+  real *weights, *gradient, *moment1, *moment2;
   real *state, *start, *d_out, *d_in, *d_state;
   guint n_frames;
   GRand *rand;
@@ -77,23 +77,23 @@ task_new (const char *cell, gboolean copies, guint T)
   g_assert_no_error (error);
   chain = t.model->chain;
   t.work = seq_work_new (chain, n_frames, BATCH, TRUE);
-  t.params = seq_alloc (chain->n_params);
-  t.gradient = seq_alloc (chain->n_params);
-  t.moment1 = seq_alloc (chain->n_params);
-  t.moment2 = seq_alloc (chain->n_params);
+  t.weights = seq_alloc (chain->n_weights);
+  t.gradient = seq_alloc (chain->n_weights);
+  t.moment1 = seq_alloc (chain->n_weights);
+  t.moment2 = seq_alloc (chain->n_weights);
   t.state = seq_alloc (BATCH * chain->n_state);
   t.start = seq_alloc (BATCH * chain->n_state);
   t.d_state = seq_alloc (BATCH * chain->n_state);
   t.d_out = seq_alloc (n_frames * BATCH * t.work->out_stride);
   t.d_in = seq_alloc (n_frames * BATCH * t.work->in_stride);
-  memcpy (t.params, t.model->params, chain->n_params * sizeof (real));
+  memcpy (t.weights, t.model->weights, chain->n_weights * sizeof (real));
   return t;
 }
 
 static void
 task_clear (Task *t)
 {
-  real **blocks[] = { &t->params, &t->gradient, &t->moment1, &t->moment2,
+  real **blocks[] = { &t->weights, &t->gradient, &t->moment1, &t->moment2,
     &t->state, &t->start, &t->d_state, &t->d_out, &t->d_in };
 
   for (guint i = 0; i < G_N_ELEMENTS (blocks); i++)
@@ -181,7 +181,7 @@ batch (Task *t, double rate, guint64 n_updates)
   double wanted[BATCH], error = 0, norm;
   guint symbols[BATCH][SYMBOLS];
   SeqPass pass = {
-    .n_frames = t->n_frames, .params = t->params, .state = t->state
+    .n_frames = t->n_frames, .weights = t->weights, .state = t->state
   };
 
   for (guint l = 0; l < BATCH; l++) {
@@ -189,7 +189,7 @@ batch (Task *t, double rate, guint64 n_updates)
       pose_copying (t, l, symbols[l]);
     else
       wanted[l] = pose_adding (t, l);
-    seq_chain_start (chain, t->params, t->state + l * chain->n_state);
+    seq_chain_start (chain, t->weights, t->state + l * chain->n_state);
   }
   memcpy (t->start, t->state, BATCH * chain->n_state * sizeof (real));
   seq_chain_run (chain, t->work, &pass);
@@ -200,13 +200,13 @@ batch (Task *t, double rate, guint64 n_updates)
     error += (t->copies ? mark_copying (t, l, symbols[l])
                         : mark_adding (t, l, wanted[l]))
              / BATCH;
-  memset (t->gradient, 0, chain->n_params * sizeof (real));
+  memset (t->gradient, 0, chain->n_weights * sizeof (real));
   memset (t->d_state, 0, BATCH * chain->n_state * sizeof (real));
   pass.state = t->start;
   seq_chain_grad (
       chain, t->work, &pass, t->d_out, t->gradient, t->d_in, t->d_state);
-  norm = seq_norm (t->gradient, chain->n_params);
-  seq_adam (t->params, t->moment1, t->moment2, t->gradient, chain->n_params,
+  norm = seq_norm (t->gradient, chain->n_weights);
+  seq_adam (t->weights, t->moment1, t->moment2, t->gradient, chain->n_weights,
       norm > CLIP ? CLIP / norm : 1, rate, n_updates);
   return error;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The gain in dB of a model over the frames from `from` on, learning. With
- * state, the first lane's chain state at the end is exported into params. */
+ * state, the first lane's chain state at the end is exported into weights. */
 static double
 gain (const char *kind, SeqLearn learn, const char *options, const float *x,
     guint n, guint from, SeqModel **learnt)

@@ -544,7 +544,7 @@ test_params (void)
   double knob = from[0];
 
   g_assert_cmpuint (seq_stream_n_lanes (joint), ==, 1);
-  g_assert_cmpuint (seq_stream_n_params (joint), ==, 0);
+  g_assert_cmpuint (seq_stream_n_knobs (joint), ==, 0);
   for (guint t = 0; t < LONG; t++) {
     x[t] = (float) sin (0.1 * t);
     if (t >= SET && t < SET + RAMP)
@@ -558,12 +558,12 @@ test_params (void)
   for (guint i = 0; i < G_N_ELEMENTS (cuts); i++) {
     g_autoptr (SeqStream) stream = make_effect (1, SEQ_CHANNELS_AUTO);
 
-    g_assert_cmpuint (seq_stream_n_params (stream), ==, 2);
+    g_assert_cmpuint (seq_stream_n_knobs (stream), ==, 2);
     for (guint t = 0; t < LONG;) {
       guint n = MIN (cuts[i], (t < SET ? SET : LONG) - t);
 
       for (guint k = 0; k < 2; k++)
-        seq_stream_set_param (stream, k, t < SET ? from[k] : to[k], RAMP);
+        seq_stream_set_knob (stream, k, t < SET ? from[k] : to[k], RAMP);
       predict (stream, x, y, t, n);
       t += n;
     }

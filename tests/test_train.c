@@ -149,10 +149,10 @@ test_gradient (gconstpointer user_data)
 
   /* the silent read-out that a residual net begins with hides the net */
   for (gsize i = 0; c->residual && i < 3; i++)
-    model->params[model->chain->params_at[c->n_layers]
-                  + seq_tensor_index (
-                      &model->chain->layers[c->n_layers]->tensors[0], 0, 0,
-                      (guint) i)] = 0.3 - 0.2 * (double) i;
+    model->weights[model->chain->weights_at[c->n_layers]
+                   + seq_tensor_index (
+                       &model->chain->layers[c->n_layers]->tensors[0], 0, 0,
+                       (guint) i)] = 0.3 - 0.2 * (double) i;
   trainer = one_update (model, &p, c->loss);
   g_assert_true (seq_trainer_batch (trainer));
   bytes = seq_trainer_checkpoint (trainer);
@@ -163,16 +163,16 @@ test_gradient (gconstpointer user_data)
       const SeqTensor *t = &model->chain->layers[l]->tensors[k];
 
       for (guint i = 0; i < t->gates * t->rows * t->cols; i++, n++) {
-        gsize at = model->chain->params_at[l]
+        gsize at = model->chain->weights_at[l]
                    + seq_tensor_index (t, i / (t->rows * t->cols),
                        i / t->cols % t->rows, i % t->cols);
-        double kept = model->params[at], difference;
+        double kept = model->weights[at], difference;
 
-        model->params[at] = kept + 1e-5;
+        model->weights[at] = kept + 1e-5;
         difference = loss_of (model, &p, c->loss);
-        model->params[at] = kept - 1e-5;
+        model->weights[at] = kept - 1e-5;
         difference -= loss_of (model, &p, c->loss);
-        model->params[at] = kept;
+        model->weights[at] = kept;
         difference /= 2e-5;
         worst = MAX (worst, fabs (10 * moment[at] - difference));
         greatest = MAX (greatest, fabs (difference));
@@ -331,14 +331,15 @@ test_teacher (void)
   SeqTrainer *trainer;
 
   /* strong weights, and no bias of the output that would be learnt at once */
-  for (gsize i = 0; i < chain->n_params; i++)
-    teacher->params[i] *= 2;
-  teacher->params[chain->params_at[1]
-                  + seq_tensor_index (&chain->layers[1]->tensors[1], 0, 0, 0)] =
+  for (gsize i = 0; i < chain->n_weights; i++)
+    teacher->weights[i] *= 2;
+  teacher
+      ->weights[chain->weights_at[1]
+                + seq_tensor_index (&chain->layers[1]->tensors[1], 0, 0, 0)] =
       0;
   for (gsize t = 0; t < p.data.n_frames; t += 100) {
     SeqPass pass = {
-      .n_frames = 100, .params = teacher->params, .state = state
+      .n_frames = 100, .weights = teacher->weights, .state = state
     };
 
     for (guint f = 0; f < 100; f++)
@@ -527,7 +528,7 @@ test_broken (void)
   SeqTrainer *trainer;
 
   for (guint i = 0; i < model->chain->layers[0]->n_out; i++)
-    model->params[i] = NAN;
+    model->weights[i] = NAN;
   trainer = trainer_new (model, &p, &config);
   epochs (trainer, 6);
   g_assert_cmpint (seq_trainer_report (trainer)->end, ==, SEQ_TRAINER_BROKEN);

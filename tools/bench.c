@@ -138,7 +138,7 @@ net_init (Net *net, const SeqModel *model, guint n_lanes, guint n_frames)
   net->work = seq_work_new (chain, n_frames, n_lanes, FALSE);
   net->state = seq_alloc (n_lanes * chain->n_state);
   for (guint lane = 0; lane < n_lanes; lane++)
-    seq_chain_start (chain, model->params, net->state + lane * chain->n_state);
+    seq_chain_start (chain, model->weights, net->state + lane * chain->n_state);
 }
 
 static void
@@ -152,9 +152,9 @@ static void
 net_run (gpointer data)
 {
   Net *net = data;
-  SeqPass pass = {
-    .n_frames = net->n_frames, .params = net->model->params, .state = net->state
-  };
+  SeqPass pass = { .n_frames = net->n_frames,
+    .weights = net->model->weights,
+    .state = net->state };
 
   seq_chain_run (net->model->chain, net->work, &pass);
 }

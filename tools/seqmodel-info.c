@@ -40,9 +40,9 @@ print_model (SeqModel *model, const char *path)
       n_values += (gsize) t->gates * t->rows * t->cols;
     }
   }
-  if (chain->residual)
-    g_print ("residual: of %u feature%s\n", chain->residual,
-        chain->residual == 1 ? ", onto every output" : "s");
+  if (chain->skip)
+    g_print ("residual: of %u feature%s\n", chain->skip,
+        chain->skip == 1 ? ", onto every output" : "s");
   if (model->normalised)
     for (guint i = 0; i < model->n_signal; i++)
       g_print ("input %u: times %g after %+g\n", i, model->in_scale[i],
@@ -57,7 +57,7 @@ print_model (SeqModel *model, const char *path)
   g_print ("parameters: %" G_GSIZE_FORMAT "\n", n_values);
   g_print ("memory: %" G_GSIZE_FORMAT " bytes of parameters, %" G_GSIZE_FORMAT
            " a channel of state\n",
-      chain->n_params * sizeof (real), chain->n_state * sizeof (real));
+      chain->n_weights * sizeof (real), chain->n_state * sizeof (real));
   g_print ("cost: %.0f ns a sample here (%s)\n",
       bench_model (model, 1, BENCH_FRAMES), seq_isa_name (seq_cpu_isa ()));
   if (g_hash_table_size (model->metadata)) {

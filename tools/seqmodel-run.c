@@ -26,7 +26,7 @@ set_params (SeqStream *stream, const char *text, guint n, GError **error)
     return FALSE;
   }
   for (guint i = 0; i < n; i++)
-    seq_stream_set_param (stream, i, g_ascii_strtod (parts[i], NULL), 1);
+    seq_stream_set_knob (stream, i, g_ascii_strtod (parts[i], NULL), 1);
   return TRUE;
 }
 

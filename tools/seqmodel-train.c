@@ -344,8 +344,8 @@ load_model (Session *s, GError **error)
     real *state = seq_alloc (chain->n_state);
     SeqModel *plain;
 
-    seq_chain_start (chain, s->model->params, state);
-    plain = seq_model_with_learnt (s->model, s->model->params, state, error);
+    seq_chain_start (chain, s->model->weights, state);
+    plain = seq_model_with_learnt (s->model, s->model->weights, state, error);
     seq_free (state);
     seq_model_unref (s->model);
     s->model = plain;
@@ -434,7 +434,7 @@ describe (Session *s, double validation, const Outcome *o)
   put (m, "task", g_strdup (s->predicts ? "prediction" : "effect"));
   put (m, "horizon", number (m->horizon));
   put (m, "sample_rate", number (m->rate));
-  put (m, "residual", number (chain->residual));
+  put (m, "residual", number (chain->skip));
   if (m->normalised) {
     put (m, "in_scale", list (m->in_scale, chain->n_in));
     put (m, "in_shift", list (m->in_shift, chain->n_in));

@@ -218,7 +218,7 @@ seq_reader_finish (
     SeqBuilder *builder, const char *format, GVariant *hints, GError **error)
 {
   const char *activation;
-  guint residual;
+  guint skip;
   double rate;
 
   if (g_variant_lookup (hints, "output_activation", "&s", &activation)) {
@@ -231,8 +231,8 @@ seq_reader_finish (
         < 0)
       return NULL;
   }
-  if (g_variant_lookup (hints, "residual", "u", &residual))
-    seq_builder_set_residual (builder, residual);
+  if (g_variant_lookup (hints, "residual", "u", &skip))
+    seq_builder_set_skip (builder, skip);
   if (g_variant_lookup (hints, "rate", "d", &rate))
     seq_builder_set_rate (builder, rate);
   seq_builder_set_format (builder, format);

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 
 /* What a file cannot say, from the user: a{sv}, NULL for none. Keys:
  *   nonlinearity       s  tanh or relu, of an rnn
- *   residual           u  see SeqChain.residual
+ *   residual           u  see SeqChain.skip
  *   output_activation  s  an activation after the last layer
  *   head_activation    s  between the layers of a head of several
  *   head               s  module path of the head, of several; of an ONNX

@@ -17,7 +17,7 @@
 
 #define KEY "seqfilter.model"
 #define VERSION 1
-/* version, layers (kind, options), n_in, residual, n_signal, horizon, rate,
+/* version, layers (kind, options), n_in, skip, n_signal, horizon, rate,
  * scales (in_scale, in_shift, out_scale, out_shift, or nothing) */
 #define FACTS "(ua(sa{sv})uuuudad)"
 
@@ -104,7 +104,7 @@ tensor_clear (gpointer data)
 
 static void
 add_layer (GArray *tensors, const SeqLayer *layer, const Place *place,
-    const real *params)
+    const real *weights)
 {
   for (guint i = 0; i < layer->n_tensors; i++) {
     const SeqTensor *t = &layer->tensors[i];
@@ -119,7 +119,7 @@ add_layer (GArray *tensors, const SeqLayer *layer, const Place *place,
       for (guint r = 0; r < t->rows; r++)
         for (guint c = 0; c < t->cols; c++)
           values[((gsize) (first + g) * t->rows + r) * t->cols + c] =
-              (float) params[seq_tensor_index (t, g, r, c)];
+              (float) weights[seq_tensor_index (t, g, r, c)];
     /* PyTorch wants both biases of every recurrent layer */
     if (is_recurrent (layer) && g_str_equal (t->name, "bias")
         && !g_str_equal (layer->klass->name, "gru"))
@@ -145,9 +145,9 @@ facts_of (const SeqModel *model)
   for (guint i = 0; i < 4 && model->normalised; i++)
     for (guint k = 0; k < (i < 2 ? chain->n_in : chain->n_out); k++)
       g_variant_builder_add (&scales, "d", all[i][k]);
-  facts = g_variant_ref_sink (
-      g_variant_new (FACTS, VERSION, &layers, chain->n_in, chain->residual,
-          model->n_signal, model->horizon, model->rate, &scales));
+  facts =
+      g_variant_ref_sink (g_variant_new (FACTS, VERSION, &layers, chain->n_in,
+          chain->skip, model->n_signal, model->horizon, model->rate, &scales));
   return g_variant_print (facts, TRUE);
 }
 
@@ -166,7 +166,7 @@ seq_write_safetensors (const SeqModel *model)
   g_array_set_clear_func (tensors, tensor_clear);
   for (guint i = 0; i < chain->n_layers; i++)
     add_layer (tensors, chain->layers[i], &places[i],
-        model->params + chain->params_at[i]);
+        model->weights + chain->weights_at[i]);
   g_hash_table_iter_init (&iter, model->metadata);
   while (g_hash_table_iter_next (&iter, &key, &value))
     g_hash_table_replace (metadata, g_strdup (key), g_strdup (value));
@@ -217,7 +217,7 @@ read_own (const SeqSafetensors *file, const char *text, GVariant *hints,
   g_autoptr (SeqBuilder) builder = NULL;
   g_autoptr (GPtrArray) list = g_ptr_array_new ();
   g_autofree Place *places = NULL;
-  guint version, n_in, residual, n_signal, horizon, n_layers, n_out;
+  guint version, n_in, skip, n_signal, horizon, n_layers, n_out;
   const double *s;
   gsize n_scales;
   double rate;
@@ -229,7 +229,7 @@ read_own (const SeqSafetensors *file, const char *text, GVariant *hints,
           error))
     return NULL;
   g_variant_get (facts, "(u@a(sa{sv})uuuud@ad)", &version, &layers, &n_in,
-      &residual, &n_signal, &horizon, &rate, &scales);
+      &skip, &n_signal, &horizon, &rate, &scales);
   n_layers = (guint) g_variant_n_children (layers);
   if (version != VERSION || n_layers < 1 || n_layers > 1024
       || !(rate >= 0 && rate < 1e9) || horizon > 1 << 20) {
@@ -273,7 +273,7 @@ read_own (const SeqSafetensors *file, const char *text, GVariant *hints,
   if (n_scales)
     seq_builder_set_scales (
         builder, s, s + n_in, s + 2 * n_in, s + 2 * n_in + n_out);
-  seq_builder_set_residual (builder, residual);
+  seq_builder_set_skip (builder, skip);
   seq_builder_set_n_signal (builder, n_signal);
   seq_builder_set_horizon (builder, horizon);
   seq_builder_set_rate (builder, rate);

@@ -384,7 +384,7 @@ read_aidax (
     return FALSE;
   }
   if (skip)
-    seq_builder_set_residual (builder, 1);
+    seq_builder_set_skip (builder, 1);
   if (in_gain != 1 || out_gain != 1) {
     for (guint i = 0; i < n_in; i++)
       scales[i] = i == 0 ? in_gain : 1; /* knobs are not amplified */
@@ -491,10 +491,10 @@ test_batch (const SeqModel *model, const SeqArray *in, const SeqArray *out)
   const SeqChain *chain = model->chain;
   g_autoptr (SeqWork) work = seq_work_new (chain, 1, 1, FALSE);
   real *state = seq_alloc (chain->n_state);
-  SeqPass pass = { .n_frames = 1, .params = model->params, .state = state };
+  SeqPass pass = { .n_frames = 1, .weights = model->weights, .state = state };
   double worst = 0;
 
-  seq_chain_start (chain, model->params, state);
+  seq_chain_start (chain, model->weights, state);
   for (gsize t = 0; t < in->n_values; t++) {
     work->in[0] = (real) (in->values[t] * model->in_scale[0]);
     seq_chain_run (chain, work, &pass);
@@ -635,10 +635,10 @@ seq_write_rtneural (const SeqModel *model, GError **error)
   json_t *layers = json_array (), *root;
   char *text;
 
-  if (chain->residual > 1 || (chain->residual && chain->n_out > 1)) {
+  if (chain->skip > 1 || (chain->skip && chain->n_out > 1)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "RTNeural: a residual of %u features can't be said in that format",
-        chain->residual);
+        chain->skip);
     json_decref (layers);
     return NULL;
   }
@@ -665,7 +665,7 @@ seq_write_rtneural (const SeqModel *model, GError **error)
   }
   root = json_pack (
       "{s:[n, n, i], s:o}", "in_shape", (int) chain->n_in, "layers", layers);
-  if (chain->residual)
+  if (chain->skip)
     json_object_set_new (root, "in_skip", json_integer (1));
   if (model->rate > 0)
     json_object_set_new (root, "samplerate", json_real (model->rate));

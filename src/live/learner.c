@@ -8,7 +8,7 @@
  *
  * The guard: an update whose gradient is not finite is not made; when the
  * running error is far above both its best and what a silent net would have,
- * the best params come back and the rate is halved.
+ * the best weights come back and the rate is halved.
  */
 #include "src/live/learner.h"
 #include "src/adam.h"
@@ -46,8 +46,9 @@ seq_learner_carried (const SeqChain *chain, const SeqLearnerConfig *config)
 {
   guint n_rows = rows_of (config);
 
-  return padded_bytes (sizeof (SeqLearnerNumbers)) + 4 * reals (chain->n_params)
-         + 3 * reals (chain->n_state) + reals (n_rows * SEQ_PAD (chain->n_in))
+  return padded_bytes (sizeof (SeqLearnerNumbers))
+         + 4 * reals (chain->n_weights) + 3 * reals (chain->n_state)
+         + reals (n_rows * SEQ_PAD (chain->n_in))
          + reals (n_rows * SEQ_PAD (chain->n_out)) + padded_bytes (n_rows);
 }
 
@@ -60,9 +61,9 @@ seq_learner_set_memory (SeqLearner *learner, gpointer memory)
   learner->numbers = (SeqLearnerNumbers *) at;
   at += padded_bytes (sizeof (SeqLearnerNumbers));
   for (guint i = 0; i < 4; i++) {
-    *(real * *[]){ &learner->params, &learner->moment1, &learner->moment2,
+    *(real * *[]){ &learner->weights, &learner->moment1, &learner->moment2,
       &learner->good }[i] = (real *) at;
-    at += reals (chain->n_params);
+    at += reals (chain->n_weights);
   }
   for (guint i = 0; i < 3; i++) {
     *(real * *[]){ &learner->state, &learner->state0, &learner->state_w }[i] =
@@ -88,7 +89,7 @@ seq_learner_new (
   learner->config.window = MAX (config->window, config->horizon);
   learner->n_rows = rows_of (config);
   learner->work = seq_work_new (chain, learner->n_rows, 1, TRUE);
-  learner->d_params = seq_alloc (chain->n_params);
+  learner->d_weights = seq_alloc (chain->n_weights);
   learner->d_out = seq_alloc (learner->n_rows * learner->work->out_stride);
   learner->d_state = seq_alloc (chain->n_state);
   learner->saved = seq_alloc (seq_chain_saved (chain, 1));
@@ -102,7 +103,7 @@ seq_learner_free (SeqLearner *learner)
   if (!learner)
     return;
   seq_work_free (learner->work);
-  seq_free (learner->d_params);
+  seq_free (learner->d_weights);
   seq_free (learner->d_out);
   seq_free (learner->d_state);
   seq_free (learner->saved);
@@ -116,33 +117,33 @@ copy (real *to, const real *from, gsize n)
 }
 
 void
-seq_learner_start (SeqLearner *learner, const real *params)
+seq_learner_start (SeqLearner *learner, const real *weights)
 {
   const SeqChain *chain = learner->chain;
 
   memset (learner->numbers, 0, sizeof *learner->numbers);
   learner->numbers->slow_down = 1;
-  copy (learner->params, params, chain->n_params);
-  copy (learner->good, params, chain->n_params);
-  memset (learner->moment1, 0, chain->n_params * sizeof (real));
-  memset (learner->moment2, 0, chain->n_params * sizeof (real));
-  seq_chain_start (chain, learner->params, learner->state);
+  copy (learner->weights, weights, chain->n_weights);
+  copy (learner->good, weights, chain->n_weights);
+  memset (learner->moment1, 0, chain->n_weights * sizeof (real));
+  memset (learner->moment2, 0, chain->n_weights * sizeof (real));
+  seq_chain_start (chain, learner->weights, learner->state);
 }
 
 void
 seq_learner_rewind (SeqLearner *learner)
 {
   learner->numbers->filled = 0;
-  seq_chain_rewind (learner->chain, learner->params, learner->state);
+  seq_chain_rewind (learner->chain, learner->weights, learner->state);
 }
 
-/* Runs rows [from, from + n) of the window on the present params. */
+/* Runs rows [from, from + n) of the window on the present weights. */
 static void
 run_rows (SeqLearner *learner, guint from, guint n, gboolean learn)
 {
   SeqPass pass = { .at = from,
     .n_frames = n,
-    .params = learner->params,
+    .weights = learner->weights,
     .state = learner->state,
     .target = learner->targets + from * learner->work->out_stride,
     .target_stride = learner->work->out_stride,
@@ -176,8 +177,8 @@ seq_learner_check (const SeqLearner *learner)
   const SeqLearnerNumbers *n = learner->numbers;
   const SeqChain *chain = learner->chain;
 
-  for (gsize i = 0; i < chain->n_params; i++)
-    if (!isfinite (learner->params[i]) || !isfinite (learner->good[i])
+  for (gsize i = 0; i < chain->n_weights; i++)
+    if (!isfinite (learner->weights[i]) || !isfinite (learner->good[i])
         || !isfinite (learner->moment1[i]) || !(learner->moment2[i] >= 0))
       return FALSE;
   return n->filled < learner->n_rows && n->power >= 0 && isfinite (n->power)
@@ -200,16 +201,16 @@ seq_learner_resume (SeqLearner *learner)
   advance (learner, 0, filled, TRUE);
 }
 
-/* Back to the best params there were, more slowly. */
+/* Back to the best weights there were, more slowly. */
 static void
 roll_back (SeqLearner *learner)
 {
   SeqLearnerNumbers *n = learner->numbers;
-  gsize n_params = learner->chain->n_params;
+  gsize n_weights = learner->chain->n_weights;
 
-  copy (learner->params, learner->good, n_params);
-  memset (learner->moment1, 0, n_params * sizeof (real));
-  memset (learner->moment2, 0, n_params * sizeof (real));
+  copy (learner->weights, learner->good, n_weights);
+  memset (learner->moment1, 0, n_weights * sizeof (real));
+  memset (learner->moment2, 0, n_weights * sizeof (real));
   n->n_adam = 0;
   n->error = n->good_error;
   n->slow_down = MAX (n->slow_down / 2, 1.0 / 1024);
@@ -224,15 +225,15 @@ step (SeqLearner *learner, double scale)
   const SeqChain *chain = learner->chain;
   SeqLearnerNumbers *n = learner->numbers;
   double rate = learner->config.rate * n->slow_down;
-  gsize at = 0, end = chain->params_at[chain->n_layers - 1];
+  gsize at = 0, end = chain->weights_at[chain->n_layers - 1];
 
   n->n_adam++;
   for (guint part = 0; part < 2; part++) {
-    seq_adam (learner->params + at, learner->moment1 + at,
-        learner->moment2 + at, learner->d_params + at, end - at, scale, rate,
+    seq_adam (learner->weights + at, learner->moment1 + at,
+        learner->moment2 + at, learner->d_weights + at, end - at, scale, rate,
         n->n_adam);
     at = end;
-    end = chain->n_params;
+    end = chain->n_weights;
     rate *= MIN (sqrt (n->power), 1);
   }
 }
@@ -245,10 +246,10 @@ update (SeqLearner *learner)
   SeqLearnerNumbers *n = learner->numbers;
   SeqWork *work = learner->work;
   guint window = learner->config.window, horizon = learner->config.horizon;
-  guint n_out = chain->n_out, residual = chain->residual, n_valid = 0;
+  guint n_out = chain->n_out, residual = chain->skip, n_valid = 0;
   double wanted = 0, missed = 0, norm, rate, level;
   SeqPass pass = { .n_frames = window,
-    .params = learner->params,
+    .weights = learner->weights,
     .state = learner->state0,
     .learnt = learner->state };
 
@@ -287,16 +288,16 @@ update (SeqLearner *learner)
   }
   if (n->n_updates == 1 || n->error <= n->good_error) {
     n->good_error = n->error;
-    copy (learner->good, learner->params, chain->n_params);
+    copy (learner->good, learner->weights, chain->n_weights);
   }
 
   for (gsize i = 0; i < window * work->out_stride; i++)
     learner->d_out[i] *= (real) (2 / level);
-  memset (learner->d_params, 0, chain->n_params * sizeof (real));
+  memset (learner->d_weights, 0, chain->n_weights * sizeof (real));
   memset (learner->d_state, 0, chain->n_state * sizeof (real));
-  seq_chain_grad (chain, work, &pass, learner->d_out, learner->d_params, NULL,
+  seq_chain_grad (chain, work, &pass, learner->d_out, learner->d_weights, NULL,
       learner->d_state);
-  norm = seq_norm (learner->d_params, chain->n_params);
+  norm = seq_norm (learner->d_weights, chain->n_weights);
   if (!isfinite (norm)) {
     roll_back (learner);
     return;
@@ -305,7 +306,7 @@ update (SeqLearner *learner)
 }
 
 /* The window has been learnt from: what came after it begins the next one,
- * run again on the new params. The newest row has not been run yet. */
+ * run again on the new weights. The newest row has not been run yet. */
 static void
 begin_next (SeqLearner *learner)
 {

@@ -5,7 +5,7 @@
  * the chain that learns in its state (readout) does so frame by frame, and the
  * gradient goes back through what it knows by then. Frames are gathered in a
  * window; when the last target of a window has come, its gradient is taken,
- * the params move, and the next window goes on from the state after the last.
+ * the weights move, and the next window goes on from the state after the last.
  * Updates fall on fixed frame numbers, whatever the blocks.
  */
 #pragma once
@@ -37,12 +37,12 @@ typedef struct {
   SeqLearnerConfig config;
   guint n_rows;  /* window + horizon */
   SeqWork *work; /* rows of the window, kept */
-  real *d_params, *d_out, *d_state, *saved;
+  real *d_weights, *d_out, *d_state, *saved;
   /* carried; in memory that the stream gives */
   SeqLearnerNumbers *numbers;
-  real *params, *moment1, *moment2, *good; /* [n_params] */
-  real *state, *state0, *state_w;          /* [n_state]: now, before the window,
-                                            * after its last frame */
+  real *weights, *moment1, *moment2, *good; /* [n_weights] */
+  real *state, *state0, *state_w; /* [n_state]: now, before the window,
+                                   * after its last frame */
   real *rows;    /* [n_rows][in_stride]: inputs of the window */
   real *targets; /* [n_rows][out_stride]: what a read-out that learns in its
                   * state should have forecast for each */
@@ -59,8 +59,8 @@ void seq_learner_free (SeqLearner *learner);
 
 /* The rest is real-time safe. */
 
-/* Forgets everything; params: [n_params] to begin with. */
-void seq_learner_start (SeqLearner *learner, const real *params);
+/* Forgets everything; weights: [n_weights] to begin with. */
+void seq_learner_start (SeqLearner *learner, const real *weights);
 /* Puts the carried state back to the start, keeps what was learnt. */
 void seq_learner_rewind (SeqLearner *learner);
 /* Other memory of the same shape has come: the rest follows from it. */

@@ -12,7 +12,7 @@
 
 #define VERSION 1
 #define KEY "seqfilter.snapshot"
-/* version, layers (kind, options), n_in, residual, n_signal, horizon, rate,
+/* version, layers (kind, options), n_in, skip, n_signal, horizon, rate,
  * normalised, format; learn, learning_rate, window, horizon, channel_mode,
  * n_channels */
 #define FACTS "(ua(sa{sv})uuuudbsuduuuu)"
@@ -28,7 +28,7 @@ facts_of (
   for (guint i = 0; i < chain->n_layers; i++)
     g_variant_builder_add (&layers, "(s@a{sv})", chain->layers[i]->klass->name,
         chain->layers[i]->config);
-  return g_variant_new (FACTS, VERSION, &layers, chain->n_in, chain->residual,
+  return g_variant_new (FACTS, VERSION, &layers, chain->n_in, chain->skip,
       model->n_signal, model->horizon, model->rate, model->normalised,
       model->format, config->learn, config->learning_rate, config->window,
       config->horizon, config->channel_mode, n_channels);
@@ -50,7 +50,8 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
     { "seqfilter.scales", SEQ_DTYPE_F64, 1, { n_scales }, scales,
         n_scales * sizeof (double) },
     { "seqfilter.params", sizeof (real) == 4 ? SEQ_DTYPE_F32 : SEQ_DTYPE_F64, 1,
-        { chain->n_params }, model->params, chain->n_params * sizeof (real) },
+        { chain->n_weights }, model->weights,
+        chain->n_weights * sizeof (real) },
     { "seqfilter.state", SEQ_DTYPE_U8, 1, { size }, state, size },
   };
 
@@ -89,14 +90,14 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   g_autoptr (SeqBuilder) builder = NULL;
   g_autoptr (SeqModel) model = NULL;
   g_autofree double *scales = NULL;
-  guint n_in, residual, n_signal, horizon, n_scales;
+  guint n_in, skip, n_signal, horizon, n_scales;
   gboolean normalised;
   const char *format;
   const void *bytes;
   double rate;
 
   g_variant_get_child (facts, 2, "u", &n_in);
-  g_variant_get_child (facts, 3, "u", &residual);
+  g_variant_get_child (facts, 3, "u", &skip);
   g_variant_get_child (facts, 4, "u", &n_signal);
   g_variant_get_child (facts, 5, "u", &horizon);
   g_variant_get_child (facts, 6, "d", &rate);
@@ -113,7 +114,7 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
     if (seq_builder_add (builder, kind, config, error) < 0)
       return NULL;
   }
-  seq_builder_set_residual (builder, residual);
+  seq_builder_set_skip (builder, skip);
   seq_builder_set_n_signal (builder, n_signal);
   seq_builder_set_horizon (builder, horizon);
   seq_builder_set_rate (builder, rate);
@@ -135,12 +136,12 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   if (!model)
     return NULL;
   bytes = find (
-      file, "seqfilter.params", model->chain->n_params * sizeof (real), error);
+      file, "seqfilter.params", model->chain->n_weights * sizeof (real), error);
   if (!bytes)
     return NULL;
-  memcpy (model->params, bytes, model->chain->n_params * sizeof (real));
+  memcpy (model->weights, bytes, model->chain->n_weights * sizeof (real));
   /* another machine packs otherwise */
-  seq_chain_pack (model->chain, model->params);
+  seq_chain_pack (model->chain, model->weights);
   return g_steal_pointer (&model);
 }
 

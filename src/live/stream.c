@@ -3,7 +3,7 @@
  *
  * Everything that is learnt or carried lies in one block of memory:
  *
- *   Carried | Channel [n_channels] | Param [n_params]
+ *   Carried | Channel [n_channels] | Knob [n_knobs]
  *   | forecasts [n_outputs][horizon] | past inputs [horizon][n_channels]
  *   | one part a lane
  *
@@ -47,7 +47,7 @@ typedef struct {
 typedef struct {
   double value, target;
   guint64 left; /* frames until it arrives */
-} Param;
+} Knob;
 
 typedef struct {
   guint64 n_frames; /* since the state was at its start */
@@ -60,7 +60,7 @@ struct _SeqStream {
   char *shape; /* equal for streams that can swap memory */
   guint n_channels, n_outputs, n_lanes;
   guint n_signal;                 /* channels a lane */
-  guint n_params;                 /* inputs of the model past those */
+  guint n_knobs;                  /* inputs of the model past those */
   guint horizon;                  /* of the rings; at least 1 */
   gboolean running;               /* normalisation */
   gboolean predicts;              /* outputs can be compared with inputs */
@@ -82,7 +82,7 @@ struct _SeqStream {
   gsize memory_size;
   Carried *carried;
   Channel *channels;
-  Param *params;
+  Knob *knobs;
   double *forecasts; /* [n_outputs][horizon]: that for frame f at f % horizon */
   double *past;      /* [horizon][n_channels]: normalised inputs, likewise */
   guint8 *lanes;
@@ -112,8 +112,8 @@ set_memory (SeqStream *stream, gpointer memory)
   at += padded (sizeof (Carried));
   stream->channels = (Channel *) at;
   at += padded (stream->n_channels * sizeof (Channel));
-  stream->params = (Param *) at;
-  at += padded (stream->n_params * sizeof (Param));
+  stream->knobs = (Knob *) at;
+  at += padded (stream->n_knobs * sizeof (Knob));
   stream->forecasts = (double *) at;
   at += padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double));
   stream->past = (double *) at;
@@ -141,10 +141,10 @@ describe_shape (const SeqStream *stream)
         text, "%s %s; ", chain->layers[i]->klass->name, config);
   }
   g_checksum_update (
-      sum, (guchar *) stream->model->params, chain->n_params * sizeof (real));
+      sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
   g_string_append_printf (text,
       "%s residual %u channels %u lanes %u learner %d window %u horizon %u",
-      g_checksum_get_string (sum), chain->residual, stream->n_channels,
+      g_checksum_get_string (sum), chain->skip, stream->n_channels,
       stream->n_lanes, stream->learners != NULL,
       stream->learners ? stream->config.window : 0, stream->config.horizon);
   return g_string_free (text, FALSE);
@@ -223,7 +223,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->config = *config;
   stream->n_channels = n_channels;
   stream->n_signal = n_signal;
-  stream->n_params = chain->n_in - n_signal;
+  stream->n_knobs = chain->n_in - n_signal;
   stream->n_lanes = n_channels / n_signal;
   stream->n_outputs = stream->n_lanes * chain->n_out;
   stream->predicts = stream->n_outputs == n_channels;
@@ -241,7 +241,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
 
   stream->memory_size =
       padded (sizeof (Carried)) + padded (n_channels * sizeof (Channel))
-      + padded (stream->n_params * sizeof (Param))
+      + padded (stream->n_knobs * sizeof (Knob))
       + padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double))
       + padded ((gsize) stream->horizon * n_channels * sizeof (double))
       + padded (stream->n_lanes * stream->lane_size);
@@ -332,25 +332,25 @@ seq_stream_n_lanes (SeqStream *stream)
 }
 
 static void
-arrive (Param *p)
+arrive (Knob *p)
 {
   p->value = p->target;
   p->left = 0;
 }
 
 guint
-seq_stream_n_params (SeqStream *stream)
+seq_stream_n_knobs (SeqStream *stream)
 {
-  return stream->n_params;
+  return stream->n_knobs;
 }
 
 void
-seq_stream_set_param (SeqStream *stream, guint i, double value, guint n_frames)
+seq_stream_set_knob (SeqStream *stream, guint i, double value, guint n_frames)
 {
-  Param *p;
+  Knob *p;
 
-  g_return_if_fail (i < stream->n_params);
-  p = &stream->params[i];
+  g_return_if_fail (i < stream->n_knobs);
+  p = &stream->knobs[i];
   value = CLAMP (value, 0, 1);
   if (value == p->target)
     return;
@@ -385,9 +385,9 @@ seq_stream_rewind (SeqStream *stream)
     if (stream->learners)
       seq_learner_rewind (stream->learners[l]);
     else
-      seq_chain_rewind (chain, stream->model->params, lane_state (stream, l));
-  for (guint k = 0; k < stream->n_params; k++)
-    arrive (&stream->params[k]);
+      seq_chain_rewind (chain, stream->model->weights, lane_state (stream, l));
+  for (guint k = 0; k < stream->n_knobs; k++)
+    arrive (&stream->knobs[k]);
   stream->before = NULL;
   stream->carried->n_frames = 0;
   stream->carried->n_rewinds++;
@@ -400,14 +400,14 @@ seq_stream_restart (SeqStream *stream)
 
   memset (stream->carried, 0, sizeof (Carried));
   memset (stream->channels, 0, stream->n_channels * sizeof (Channel));
-  for (guint k = 0; k < stream->n_params; k++)
-    arrive (&stream->params[k]);
+  for (guint k = 0; k < stream->n_knobs; k++)
+    arrive (&stream->knobs[k]);
   stream->before = NULL;
   for (guint l = 0; l < stream->n_lanes; l++)
     if (stream->learners)
-      seq_learner_start (stream->learners[l], model->params);
+      seq_learner_start (stream->learners[l], model->weights);
     else
-      seq_chain_start (model->chain, model->params, lane_state (stream, l));
+      seq_chain_start (model->chain, model->weights, lane_state (stream, l));
 }
 
 gboolean
@@ -456,9 +456,9 @@ check_memory (SeqStream *stream)
   for (gsize i = 0; i < (gsize) stream->horizon * stream->n_channels; i++)
     if (!isfinite (stream->past[i]))
       return FALSE;
-  for (guint k = 0; k < stream->n_params; k++)
-    if (!(stream->params[k].value >= 0 && stream->params[k].value <= 1
-            && stream->params[k].target >= 0 && stream->params[k].target <= 1))
+  for (guint k = 0; k < stream->n_knobs; k++)
+    if (!(stream->knobs[k].value >= 0 && stream->knobs[k].value <= 1
+            && stream->knobs[k].target >= 0 && stream->knobs[k].target <= 1))
       return FALSE;
   for (guint l = 0; l < stream->n_lanes; l++)
     if ((stream->learners && !seq_learner_check (stream->learners[l]))
@@ -507,7 +507,8 @@ SeqModel *
 seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
 {
   SeqModel *model = seq_model_with_learnt (stream->model,
-      stream->learners ? stream->learners[lane]->params : stream->model->params,
+      stream->learners ? stream->learners[lane]->weights
+                       : stream->model->weights,
       lane_state (stream, lane), error);
 
   /* the copy is ours alone so far */
@@ -679,7 +680,7 @@ read_block (SeqStream *stream, const SeqSignal *in, gsize from, guint n)
 
 /* A straight line to the target, frame by frame. */
 static double
-next_value (Param *p)
+next_value (Knob *p)
 {
   if (p->left == 1)
     arrive (p);
@@ -717,13 +718,13 @@ scale_block (
     for (guint t = 0; t < n; t++)
       u[t * next] = (real) CLAMP ((x[t] - shift[t]) * scale[t], -LIMIT, LIMIT);
   }
-  for (guint p = 0; p < stream->n_params; p++) {
+  for (guint p = 0; p < stream->n_knobs; p++) {
     guint k = n_signal + p;
     double shift = stream->model->in_shift[k];
     double scale = stream->model->in_scale[k];
 
     for (guint t = 0; t < n; t++) {
-      double u = (next_value (&stream->params[p]) - shift) * scale;
+      double u = (next_value (&stream->knobs[p]) - shift) * scale;
 
       for (guint lane = 0; lane < stream->n_lanes; lane++)
         rows[t * next + lane * stride + k] = (real) u;
@@ -740,7 +741,7 @@ set_targets (SeqStream *stream, const real *rows, gsize stride, guint n)
   const SeqChain *chain = stream->model->chain;
   guint n_signal = stream->n_signal, channels = stream->n_channels;
   guint n_lanes = stream->n_lanes, h = stream->horizon;
-  guint residual = seq_chain_learns (chain) ? chain->residual : 0;
+  guint residual = seq_chain_learns (chain) ? chain->skip : 0;
   guint64 frame = stream->carried->n_frames;
   guint at = (guint) (frame % h);
 
@@ -817,7 +818,7 @@ run_block (SeqStream *stream, guint n, gboolean learn)
           learn);
   } else {
     SeqPass pass = { .n_frames = n,
-      .params = stream->model->params,
+      .weights = stream->model->weights,
       .state = (real *) stream->lanes,
       .target = learn ? stream->target : NULL,
       .target_stride = stream->target_stride,

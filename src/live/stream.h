@@ -52,7 +52,7 @@ const SeqStreamConfig *seq_stream_config (SeqStream *stream);
 guint seq_stream_n_channels (SeqStream *stream); /* in */
 guint seq_stream_n_outputs (SeqStream *stream);  /* channels of a prediction */
 guint seq_stream_n_lanes (SeqStream *stream);
-guint seq_stream_n_params (SeqStream *stream); /* conditioning inputs */
+guint seq_stream_n_knobs (SeqStream *stream); /* conditioning inputs */
 
 typedef enum {
   SEQ_FORMAT_S16,
@@ -93,10 +93,10 @@ void seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
     double mix_from, double mix_to, SeqProcessFlags flags);
 
-/* Conditioning input i < n_params, 0..1, 0 to begin with. It goes to a new
+/* Conditioning input i < n_knobs, 0..1, 0 to begin with. It goes to a new
  * value in a straight line of n_frames > 0 frames, however the stream is cut;
  * at the start of a stream it is there at once. Real-time safe. */
-void seq_stream_set_param (
+void seq_stream_set_knob (
     SeqStream *stream, guint i, double value, guint n_frames);
 
 /* For the next n_frames frames what leaves goes over, in a line, from what

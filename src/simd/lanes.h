@@ -46,7 +46,7 @@ lane_vecs (const SeqLayer *layer, const SeqBlock *block, guint lane)
   guint left = block->n_lanes - lane, vecs = left / SEQ_VEC;
   guint units = (layer->n_out + SEQ_VEC - 1) / SEQ_VEC * SEQ_VEC;
 
-  if (block->params_stride)
+  if (block->weights_stride)
     return 0;
   if (vecs == 0)
     return !block->tape_stride && left * units > SEQ_VEC * layer->n_out;
@@ -262,7 +262,7 @@ lanes_row_product (
 /* out[c0 + j][vec] (+)= sum over gates in [from, to) and rows of
  * tensor[gate][row][c0 + j] * d[gate * rows + row][vec], j < n_cols. */
 SEQ_INLINE void
-lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
+lanes_back_tile (const SeqTensor *t, const real *weights, guint from, guint to,
     const real *d, guint rows, guint vecs, guint c0, guint n_cols, real *out,
     gboolean add)
 {
@@ -274,7 +274,7 @@ lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
     acc[i] = add ? vec_load (out + i * SEQ_VEC) : (vec){ 0 };
   for (guint g = from; g < to; g++)
     for (guint r0 = 0; r0 < t->rows; r0 += SEQ_TILE) {
-      const real *w = params + seq_tensor_index (t, g, r0, c0);
+      const real *w = weights + seq_tensor_index (t, g, r0, c0);
       const real *x = d + (g * rows + r0) * LANE_STEP;
       guint n = MIN (t->rows - r0, SEQ_TILE);
 
@@ -298,18 +298,18 @@ lanes_back_tile (const SeqTensor *t, const real *params, guint from, guint to,
 /* out[col][vec] (+)= the product of a tensor's transpose, gates in [from, to),
  * with d, rows LANE_STEP apart. */
 SEQ_INLINE void
-lanes_back (const SeqTensor *t, const real *params, guint from, guint to,
+lanes_back (const SeqTensor *t, const real *weights, guint from, guint to,
     const real *d, guint rows, guint vecs, real *out, gboolean add)
 {
   guint c = 0;
 
   if (8 * vecs <= LANE_SUMS)
     for (; c + 8 <= t->cols; c += 8)
-      lanes_back_tile (t, params, from, to, d, rows, vecs, c, 8, out, add);
+      lanes_back_tile (t, weights, from, to, d, rows, vecs, c, 8, out, add);
   for (; c + 4 <= t->cols; c += 4)
-    lanes_back_tile (t, params, from, to, d, rows, vecs, c, 4, out, add);
+    lanes_back_tile (t, weights, from, to, d, rows, vecs, c, 4, out, add);
   for (; c < t->cols; c++)
-    lanes_back_tile (t, params, from, to, d, rows, vecs, c, 1, out, add);
+    lanes_back_tile (t, weights, from, to, d, rows, vecs, c, 1, out, add);
 }
 
 /* Columns of one tensor's gate, and the rows that they were multiplied with. */
@@ -325,7 +325,7 @@ typedef struct {
 /* d_tensor[gate][row][col] += sum over n reals of d[row] * x[col], for one gate
  * of tensors side by side that share their d, rows LANE_STEP apart. */
 SEQ_INLINE void
-lanes_gradient (real *d_params, const LaneColumns *sets, guint n_sets,
+lanes_gradient (real *d_weights, const LaneColumns *sets, guint n_sets,
     const real *d, guint rows, gsize n)
 {
   for (guint u = 0; u < rows; u += LANE_ROWS, d += LANE_ROWS * LANE_STEP) {
@@ -341,7 +341,7 @@ lanes_gradient (real *d_params, const LaneColumns *sets, guint n_sets,
         const SeqTensor *t = sets[set].tensor;
 
         x[n_cols] = sets[set].x + col * LANE_STEP;
-        to[n_cols] = d_params + seq_tensor_index (t, sets[set].gate, u, col);
+        to[n_cols] = d_weights + seq_tensor_index (t, sets[set].gate, u, col);
         if (++col == t->cols) {
           set++;
           col = 0;
@@ -397,15 +397,15 @@ typedef struct {
   guint n_states, n_kept, n_gates; /* gates: rows of gradients a unit */
   guint n_in_gates;                /* of which those before are tensor 0's */
   /* One frame: states go to `next`. keep: fill what is kept */
-  void (*step) (const SeqLayer *layer, const real *params, guint vecs,
+  void (*step) (const SeqLayer *layer, const real *weights, guint vecs,
       real *frame, real *next, gboolean keep);
   /* One frame back: d_states from after the frame to before it, and d [gate *
    * rows + row], LANE_STEP apart. before: the frame that comes next. */
-  void (*back) (const SeqLayer *layer, const real *params, guint vecs,
+  void (*back) (const SeqLayer *layer, const real *weights, guint vecs,
       const real *frame, const real *before, const real *d_out, real *d_states,
       real *d);
-  /* Adds to d_params from d and the rows 1, x and h before; n reals a row */
-  void (*gradient) (const SeqLayer *layer, real *d_params, const real *d,
+  /* Adds to d_weights from d and the rows 1, x and h before; n reals a row */
+  void (*gradient) (const SeqLayer *layer, real *d_weights, const real *d,
       const real *ones, const real *x, const real *h, gsize n);
 } LaneCell;
 
@@ -494,7 +494,7 @@ lanes_run_group (const SeqLayer *layer, const LaneCell *cell,
       next = frame + at.next - at.h;
     lanes_in (frame, lanes, block->in + row * block->in_stride,
         block->in_stride, layer->n_in, layer->n_in, n_used);
-    cell->step (layer, block->params, vecs, frame, next, keep);
+    cell->step (layer, block->weights, vecs, frame, next, keep);
     lanes_out (block->out + row * block->out_stride, block->out_stride,
         next + at.h, lanes, layer->n_out, n_used);
     frame = next;
@@ -532,17 +532,17 @@ lanes_grad_group (const SeqLayer *layer, const LaneCell *cell,
 
       lanes_in (d_out, lanes, g->d_out + row * block->out_stride,
           block->out_stride, n_out, at.rows, lanes);
-      cell->back (layer, block->params, vecs, frame,
+      cell->back (layer, block->weights, vecs, frame,
           t > 0 ? frame - step : frame, d_out, d_states, d + k * lanes);
       if (g->d_in) {
-        lanes_back (&layer->tensors[0], block->params, 0, cell->n_in_gates,
+        lanes_back (&layer->tensors[0], block->weights, 0, cell->n_in_gates,
             d + k * lanes, at.rows, vecs, d_in, FALSE);
         lanes_out (g->d_in + row * g->d_in_stride, g->d_in_stride, d_in, lanes,
             n_in, lanes);
       }
       lanes_gather (x + k * lanes, frame, n_in + n_out, lanes);
     }
-    cell->gradient (layer, g->d_params, d, ones, x, h, n * lanes);
+    cell->gradient (layer, g->d_weights, d, ones, x, h, n * lanes);
   }
   for (guint s = 0; s < cell->n_states; s++)
     lanes_out (d_state + s * n_state, block->state_stride,

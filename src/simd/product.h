@@ -80,7 +80,7 @@ strips_backward (const SeqTensor *t, guint frame)
 SEQ_INLINE gboolean
 strips_shared (const SeqBlock *block, const SeqTensor *t)
 {
-  return SEQ_VEC == 16 && strips_large (t) && block->params_stride == 0;
+  return SEQ_VEC == 16 && strips_large (t) && block->weights_stride == 0;
 }
 
 /* Strips of one gate that share one pass over x, times rows that share one over
@@ -155,7 +155,7 @@ transpose_size (const SeqTensor *t)
 }
 
 SEQ_INLINE void
-transpose (const SeqTensor *t, const real *params, real *to)
+transpose (const SeqTensor *t, const real *weights, real *to)
 {
   gsize rows = SEQ_PAD (t->rows), height = t->gates * rows;
 
@@ -164,7 +164,7 @@ transpose (const SeqTensor *t, const real *params, real *to)
     for (guint gate = 0; gate < t->gates; gate++)
       for (guint row = 0; row < t->rows; row++)
         to[(col / SEQ_VEC * height + gate * rows + row) * SEQ_VEC
-            + col % SEQ_VEC] = params[seq_tensor_index (t, gate, row, col)];
+            + col % SEQ_VEC] = weights[seq_tensor_index (t, gate, row, col)];
 }
 
 /* out[col] (+)= sum over gates in [from, to) and rows of
@@ -216,12 +216,12 @@ row_at (const SeqRows *rows, gint t)
  * * x[t - back][col], for gates in [from, to): the gradient of a tensor over a
  * stretch of frames, summed in registers. x NULL: ones (a bias). */
 SEQ_INLINE void
-tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_params,
+tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_weights,
     const real *d, gsize d_step, gsize d_rows, const SeqRows *x, gint back,
     guint n_frames)
 {
   for (guint s = 0; s < SEQ_STRIPS (t->rows); s++) {
-    real *w = d_params + strip_at (t, s);
+    real *w = d_weights + strip_at (t, s);
     gsize step = (gsize) t->gates * t->tile;
 
     for (guint g = from; g < to; g++) {

@@ -8,7 +8,7 @@
  * weight leaves its 16 or 8 bits nor a sum its 32: sums are exact, and the same
  * on every instruction set.
  *
- * Packed, behind the tensors of a layer's params: integers [tile][pair of
+ * Packed, behind the tensors of a layer's weights: integers [tile][pair of
  * columns][gate][row % SEQ_TILE][2], then scales [tile][gate][row % SEQ_TILE].
  *
  * VNNI multiplies four unsigned bytes at once by four signed ones. For it 8
@@ -29,7 +29,7 @@ enum { QUANT_NONE, QUANT_INT16, QUANT_INT8, QUANT_INT8_VNNI };
 #define QUANT_VNNI
 #endif
 
-/* A packed tensor: where it is in the params of its layer, in reals. */
+/* A packed tensor: where it is in the weights of its layer, in reals. */
 typedef struct {
   gsize weights, scales, offsets;
 } Quant;
@@ -85,10 +85,10 @@ quant_add (SeqLayer *layer, const SeqTensor *t, guint precision, Quant *q)
   gsize rows = tiles * t->gates * SEQ_TILE;
   gsize bytes = tiles * quant_tile (t) * quant_size (precision);
 
-  q->weights = layer->n_params;
+  q->weights = layer->n_weights;
   q->scales = q->weights + SEQ_PAD (bytes / sizeof (real));
   q->offsets = q->scales + rows;
-  layer->n_params = q->offsets + (precision == QUANT_INT16 ? 0 : rows);
+  layer->n_weights = q->offsets + (precision == QUANT_INT16 ? 0 : rows);
 }
 
 /* For init(), when the tensors are there: reads the options, and makes room. */
@@ -115,13 +115,13 @@ quant_init (SeqLayer *layer, GVariant *config, const SeqTensor *ih,
   return TRUE;
 }
 
-/* Packs a tensor of params. Control thread. */
+/* Packs a tensor of weights. Control thread. */
 SEQ_INLINE void
-quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *params)
+quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *weights)
 {
-  gint8 *bytes = (gint8 *) (params + q->weights);
-  gint16 *words = (gint16 *) (params + q->weights);
-  gint32 *offsets = (gint32 *) (params + q->offsets);
+  gint8 *bytes = (gint8 *) (weights + q->weights);
+  gint16 *words = (gint16 *) (weights + q->weights);
+  gint32 *offsets = (gint32 *) (weights + q->offsets);
   double most = precision == QUANT_INT16 ? G_MAXINT16 : G_MAXINT8;
   double most_sum = 2147483648. / QUANT_ONE - t->cols;
   guint group = quant_group (precision);
@@ -135,15 +135,15 @@ quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *params)
       gint32 offset = 0;
 
       for (guint col = 0; col < t->cols; col++) {
-        double w = fabs (params[seq_tensor_index (t, gate, row, col)]);
+        double w = fabs (weights[seq_tensor_index (t, gate, row, col)]);
 
         peak = MAX (peak, w);
         sum += w;
       }
       scale = MAX (peak / most, sum / most_sum);
-      params[q->scales + packed_row] = (real) (scale / QUANT_ONE);
+      weights[q->scales + packed_row] = (real) (scale / QUANT_ONE);
       for (guint col = 0; col < t->cols && scale > 0; col++) {
-        long w = lrint (params[seq_tensor_index (t, gate, row, col)] / scale);
+        long w = lrint (weights[seq_tensor_index (t, gate, row, col)] / scale);
         gsize i =
             tile * quant_tile (t)
             + ((gsize) (col / group * t->gates + gate) * SEQ_TILE + at) * group
@@ -162,12 +162,12 @@ quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *params)
 
 SEQ_INLINE void
 quant_pack_cell (
-    const QuantCell *q, const SeqTensor *ih, const SeqTensor *hh, real *params)
+    const QuantCell *q, const SeqTensor *ih, const SeqTensor *hh, real *weights)
 {
   if (q->precision != QUANT_NONE)
-    quant_pack (hh, q->precision, &q->hh, params);
+    quant_pack (hh, q->precision, &q->hh, weights);
   if (q->precision != QUANT_NONE && q->bounded_input)
-    quant_pack (ih, q->precision, &q->ih, params);
+    quant_pack (ih, q->precision, &q->ih, weights);
 }
 
 /* X of a vector of values, from column k on; outside -1..1 it stays at the
@@ -276,7 +276,7 @@ quant_four (__m512i sum, const guint8 *x, gconstpointer w)
  * packed tensor with x; n_strips, n_gates and precision are constants. */
 SEQ_INLINE void
 quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
-    guint precision, const Quant *q, const real *params, guint strip,
+    guint precision, const Quant *q, const real *weights, guint strip,
     const QuantRow *x)
 {
   guint group = quant_group (precision), n = n_strips * n_gates;
@@ -292,7 +292,7 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
     gsize tile = first / SEQ_TILE, at = first % SEQ_TILE;
 
     rows[s] = tile * n_gates * SEQ_TILE + at;
-    w[s] = (const char *) (params + q->weights)
+    w[s] = (const char *) (weights + q->weights)
            + (tile * quant_tile (t) + at * group) * size;
   }
 #ifdef QUANT_VNNI
@@ -301,7 +301,7 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
 
     for (guint i = 0; i < n; i++) {
       high[i] = _mm512_setzero_si512 ();
-      low[i] = *(const __m512i *) (params + q->offsets + rows[i / n_gates]
+      low[i] = *(const __m512i *) (weights + q->offsets + rows[i / n_gates]
                                    + i % n_gates * SEQ_TILE);
     }
     for (guint k = 0; k < t->cols; k += 4) {
@@ -326,7 +326,7 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
         w[s] += step;
     }
   for (guint i = 0; i < n; i++)
-    acc[i] += vec_load (params + q->scales + rows[i / n_gates]
+    acc[i] += vec_load (weights + q->scales + rows[i / n_gates]
                         + i % n_gates * SEQ_TILE)
               * __builtin_convertvector(sum[i], vec);
 }
@@ -336,13 +336,13 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
  * X. Counts and precision are constants. */
 SEQ_INLINE void
 gate_products (vec *acc, guint n_lanes, guint n_gates, const SeqTensor *t,
-    guint precision, gboolean packed, const Quant *q, const real *params,
+    guint precision, gboolean packed, const Quant *q, const real *weights,
     guint strip, const real *const *x, const QuantRow *X)
 {
   if (precision != QUANT_NONE && packed)
-    quant_product (acc, 1, n_gates, t, precision, q, params, strip, X);
+    quant_product (acc, 1, n_gates, t, precision, q, weights, strip, X);
   else
-    strip_products (acc, n_lanes, n_gates, params + strip_at (t, strip),
+    strip_products (acc, n_lanes, n_gates, weights + strip_at (t, strip),
         n_gates * SEQ_TILE, x, t->cols);
 }
 

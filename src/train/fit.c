@@ -21,7 +21,7 @@ go_over (const SeqModel *model, SeqWork *work, real *state, const float *x,
 
   for (gsize t = 0; t < n_frames; t += BLOCK) {
     SeqPass pass = { .n_frames = (guint) MIN (BLOCK, n_frames - t),
-      .params = model->params,
+      .weights = model->weights,
       .state = state };
 
     for (guint f = 0; f < pass.n_frames; f++)
@@ -59,7 +59,7 @@ seq_fit (SeqModel *model, const float *x, gsize n_frames, guint n_channels,
   SeqModel *fitted;
   real *state;
 
-  if (!seq_chain_learns (chain) || !last->export_params) {
+  if (!seq_chain_learns (chain) || !last->export_weights) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "a model of kind %s has nothing that one pass could fit", last->name);
     return NULL;
@@ -72,12 +72,12 @@ seq_fit (SeqModel *model, const float *x, gsize n_frames, guint n_channels,
   }
   work = seq_work_new (chain, BLOCK, 1, FALSE);
   state = seq_alloc (chain->n_state);
-  seq_chain_start (chain, model->params, state);
+  seq_chain_start (chain, model->weights, state);
   for (guint c = 0; c < n_channels; c += chain->n_in) {
-    seq_chain_rewind (chain, model->params, state);
+    seq_chain_rewind (chain, model->weights, state);
     go_over (model, work, state, x + c, n_frames, n_channels, 0, NULL);
   }
-  fitted = seq_model_with_learnt (model, model->params, state, error);
+  fitted = seq_model_with_learnt (model, model->weights, state, error);
   seq_free (state);
   return fitted;
 }
@@ -92,7 +92,7 @@ seq_fit_esr (const SeqModel *model, const float *x, gsize n_frames,
   double errors[2] = { 0 };
 
   for (guint c = 0; c < n_channels; c += chain->n_in) {
-    seq_chain_start (chain, model->params, state);
+    seq_chain_start (chain, model->weights, state);
     go_over (model, work, state, x + c, n_frames, n_channels, warmup, errors);
   }
   seq_free (state);

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /* Runs the model once over x, [n_frames][n_channels], learning, and returns it
- * with what it has learnt as its params. With forgetting 1 that is least
+ * with what it has learnt as its weights. With forgetting 1 that is least
  * squares over all of x for ar, and plain counts for markov: one pass is the
  * closed form. Several times as many channels as the model has inputs are
  * recordings one after another. SEQ_ERROR_CONFIG if the model's last layer

@@ -65,7 +65,7 @@ struct _SeqTrainer {
   gsize at[SEQ_N_SPLITS + 1]; /* where the splits begin */
   char *fingerprint;
 
-  real *params, *average, *best, *moment1, *moment2, *gradient;
+  real *weights, *average, *best, *moment1, *moment2, *gradient;
   guint stale;     /* validations without a gain */
   double mark;     /* what a gain is measured from */
   GArray *history; /* SeqTrainerEpoch */
@@ -81,7 +81,7 @@ struct _SeqTrainer {
   guint from, n; /* frames of the pieces */
   double scale_error, scale_mean;
   Group *groups;
-  const real *run_params;
+  const real *run_weights;
   void (*job) (SeqTrainer *trainer, guint i);
   GThreadPool *pool;
   GMutex lock;
@@ -161,21 +161,21 @@ fill (const SeqTrainer *self, SeqWork *work, const Piece *pieces, gsize from,
 
 static void
 run (const SeqTrainer *self, SeqWork *work, const Piece *pieces, gsize from,
-    guint n, const real *params, real *state)
+    guint n, const real *weights, real *state)
 {
-  SeqPass pass = { .n_frames = n, .params = params, .state = state };
+  SeqPass pass = { .n_frames = n, .weights = weights, .state = state };
 
   fill (self, work, pieces, from, n);
   seq_chain_run (self->model->chain, work, &pass);
 }
 
 static void
-rest (const SeqTrainer *self, const real *params, real *state, guint n_lanes)
+rest (const SeqTrainer *self, const real *weights, real *state, guint n_lanes)
 {
   const SeqChain *chain = self->model->chain;
 
   for (guint lane = 0; lane < n_lanes; lane++)
-    seq_chain_start (chain, params, state + lane * chain->n_state);
+    seq_chain_start (chain, weights, state + lane * chain->n_state);
 }
 
 /* --- a stretch ------------------------------------------------------------ */
@@ -251,10 +251,11 @@ train_shard (SeqTrainer *self, guint i)
   SeqWork *w = shard->work;
   gsize n_state = SHARD * chain->n_state, step = SHARD * w->out_stride;
   guint n_out = self->n_out;
-  SeqPass pass = { .n_frames = self->n, .params = self->params };
+  SeqPass pass = { .n_frames = self->n, .weights = self->weights };
 
   memcpy (shard->before, shard->state, n_state * sizeof (real));
-  run (self, w, shard->pieces, self->from, self->n, self->params, shard->state);
+  run (
+      self, w, shard->pieces, self->from, self->n, self->weights, shard->state);
 
   memset (shard->d_out, 0, self->n * step * sizeof (real));
   shard->error = shard->loss = 0;
@@ -274,7 +275,7 @@ train_shard (SeqTrainer *self, guint i)
                           : mean_lane (self, d + k, step, &shard->loss);
   }
   keep_last (self, shard, w, self->n);
-  memset (shard->gradient, 0, chain->n_params * sizeof (real));
+  memset (shard->gradient, 0, chain->n_weights * sizeof (real));
   memset (shard->d_state, 0, n_state * sizeof (real));
   pass.state = shard->before;
   seq_chain_grad (
@@ -286,12 +287,12 @@ warm_shard (SeqTrainer *self, guint i)
 {
   Shard *shard = &self->shards[i];
 
-  rest (self, self->params, shard->state, SHARD);
+  rest (self, self->weights, shard->state, SHARD);
   memset (shard->last, 0, SHARD * self->n_out * sizeof (real));
   for (guint t = 0; t < self->config.warmup; t += QUIET) {
     guint n = MIN (QUIET, self->config.warmup - t);
 
-    run (self, shard->quiet, shard->pieces, t, n, self->params, shard->state);
+    run (self, shard->quiet, shard->pieces, t, n, self->weights, shard->state);
     if (t + n == self->config.warmup) {
       for (guint lane = 0; lane < SHARD; lane++)
         for (guint k = 0; k < self->n_out; k++)
@@ -350,8 +351,8 @@ average (SeqTrainer *self)
 {
   real part = (real) 1 / MIN (AVERAGED, 1 + self->report.n_updates / 10);
 
-  for (gsize i = 0; i < self->model->chain->n_params; i++)
-    self->average[i] += part * (self->params[i] - self->average[i]);
+  for (gsize i = 0; i < self->model->chain->n_weights; i++)
+    self->average[i] += part * (self->weights[i] - self->average[i]);
 }
 
 /* Runs the stretch on all shards and makes a step of Adam. */
@@ -359,32 +360,32 @@ static void
 update (SeqTrainer *self)
 {
   const SeqTrainerConfig *c = &self->config;
-  gsize n_params = self->model->chain->n_params;
+  gsize n_weights = self->model->chain->n_weights;
   SeqTrainerReport *report = &self->report;
   double norm;
 
   weigh (self);
   each (self, self->n_shards, train_shard);
-  memset (self->gradient, 0, n_params * sizeof (real));
+  memset (self->gradient, 0, n_weights * sizeof (real));
   for (guint s = 0; s < self->n_shards; s++) {
     self->sum_error += self->shards[s].error;
     self->sum_loss += self->shards[s].loss;
-    for (gsize i = 0; i < n_params; i++)
+    for (gsize i = 0; i < n_weights; i++)
       self->gradient[i] += self->shards[s].gradient[i];
   }
-  norm = seq_norm (self->gradient, n_params);
+  norm = seq_norm (self->gradient, n_weights);
   if (!isfinite (norm)) {
     report->n_skipped++;
     for (guint s = 0; s < self->n_shards; s++)
-      rest (self, self->params, self->shards[s].state, SHARD);
+      rest (self, self->weights, self->shards[s].state, SHARD);
     return;
   }
   self->sum_norm += norm;
   if (c->decay > 0)
-    for (gsize i = 0; i < n_params; i++)
-      self->params[i] *= (real) (1 - report->rate * c->decay);
-  seq_adam (self->params, self->moment1, self->moment2, self->gradient,
-      n_params, c->clip > 0 && norm > c->clip ? c->clip / norm : 1,
+    for (gsize i = 0; i < n_weights; i++)
+      self->weights[i] *= (real) (1 - report->rate * c->decay);
+  seq_adam (self->weights, self->moment1, self->moment2, self->gradient,
+      n_weights, c->clip > 0 && norm > c->clip ? c->clip / norm : 1,
       report->rate, ++report->n_updates);
   average (self);
 }
@@ -400,12 +401,12 @@ run_group (SeqTrainer *self, guint i)
   g_autoptr (SeqWork) work = seq_work_new (chain, QUIET, n_lanes, FALSE);
   real *state = seq_alloc (n_lanes * chain->n_state);
 
-  rest (self, self->run_params, state, n_lanes);
+  rest (self, self->run_weights, state, n_lanes);
   group->error = group->power = 0;
   for (gsize t = 0; t < group->length; t += QUIET) {
     guint n = (guint) MIN (QUIET, group->length - t);
 
-    run (self, work, group->pieces, t, n, self->run_params, state);
+    run (self, work, group->pieces, t, n, self->run_weights, state);
     for (guint f = 0; f < n; f++)
       for (guint lane = 0; t + f >= group->warmup && lane < group->n_used;
            lane++) {
@@ -424,7 +425,7 @@ run_group (SeqTrainer *self, guint i)
 
 /* ESR over pieces of one length. */
 static double
-evaluate (SeqTrainer *self, const real *params, const Piece *pieces,
+evaluate (SeqTrainer *self, const real *weights, const Piece *pieces,
     guint n_pieces, gsize length, guint warmup)
 {
   guint n = (n_pieces + SHARD - 1) / SHARD;
@@ -440,7 +441,7 @@ evaluate (SeqTrainer *self, const real *params, const Piece *pieces,
           pieces[g * SHARD + (lane < groups[g].n_used ? lane : 0)];
   }
   self->groups = groups;
-  self->run_params = params;
+  self->run_weights = weights;
   each (self, n, run_group);
   for (guint g = 0; g < n; g++) {
     error += groups[g].error;
@@ -465,7 +466,7 @@ cut (const SeqTrainer *self, gsize start, gsize end, gsize length, gsize step)
 }
 
 static double
-esr (SeqTrainer *self, const real *params, SeqSplit split, gboolean in_one)
+esr (SeqTrainer *self, const real *weights, SeqSplit split, gboolean in_one)
 {
   const SeqTrainerConfig *c = &self->config;
   gsize start = self->at[split], end = self->at[split + 1];
@@ -476,7 +477,7 @@ esr (SeqTrainer *self, const real *params, SeqSplit split, gboolean in_one)
     return NAN;
   if (c->independent) {
     pieces = cut (self, start, end, c->segment, c->segment);
-    return evaluate (self, params, (Piece *) pieces->data, pieces->len,
+    return evaluate (self, weights, (Piece *) pieces->data, pieces->len,
         c->segment, c->warmup);
   }
   /* As a stream runs: in one, the frames before the split warming it up. For
@@ -485,7 +486,7 @@ esr (SeqTrainer *self, const real *params, SeqSplit split, gboolean in_one)
   warmup = MIN (warmup, start);
   length = (end - start) / (in_one ? 1 : MIN (SHARD, 1 + (end - start) / 4096));
   pieces = cut (self, start - warmup, end, warmup + length, length);
-  return evaluate (self, params, (Piece *) pieces->data, pieces->len,
+  return evaluate (self, weights, (Piece *) pieces->data, pieces->len,
       warmup + length, (guint) warmup);
 }
 
@@ -564,7 +565,7 @@ judge (SeqTrainer *self)
 {
   const SeqTrainerConfig *c = &self->config;
   SeqTrainerReport *report = &self->report;
-  gsize size = self->model->chain->n_params * sizeof (real);
+  gsize size = self->model->chain->n_weights * sizeof (real);
 
   /* not !(a >= b): the first weights may give no number at all */
   if (isfinite (report->validation_esr)
@@ -581,7 +582,7 @@ judge (SeqTrainer *self)
   self->stale++;
   if (self->stale % c->patience == 0 && report->rate > c->min_rate) {
     report->rate = MAX (report->rate / 2, c->min_rate);
-    memcpy (self->params, self->best, size);
+    memcpy (self->weights, self->best, size);
     memcpy (self->average, self->best, size);
     memset (self->moment1, 0, size);
   }
@@ -646,7 +647,7 @@ seq_trainer_report (const SeqTrainer *self)
 SeqModel *
 seq_trainer_best (SeqTrainer *self)
 {
-  /* no layer learns in its state: this copies the model with other params */
+  /* no layer learns in its state: this copies the model with other weights */
   return seq_model_with_learnt (self->model, self->best, NULL, NULL);
 }
 
@@ -680,7 +681,7 @@ enum {
 #define N_BLOCKS 5
 #define BLOCKS(self)                                                           \
   {                                                                            \
-    (self)->params, (self)->average, (self)->best, (self)->moment1,            \
+    (self)->weights, (self)->average, (self)->best, (self)->moment1,           \
         (self)->moment2                                                        \
   }
 static const char *const block_names[N_BLOCKS] = { "params", "average", "best",
@@ -700,7 +701,7 @@ seq_trainer_checkpoint (SeqTrainer *self)
     [BEST_ESR] = r->best_esr,
     [MARK] = self->mark,
     [RATE] = r->rate };
-  gsize n_params = self->model->chain->n_params;
+  gsize n_weights = self->model->chain->n_weights;
   SeqTensorData tensors[N_BLOCKS + 2] = { { .name = "facts",
                                               .dtype = SEQ_DTYPE_F64,
                                               .rank = 1,
@@ -720,9 +721,9 @@ seq_trainer_checkpoint (SeqTrainer *self)
     tensors[i + 2] = (SeqTensorData){ .name = block_names[i],
       .dtype = REAL_DTYPE,
       .rank = 1,
-      .shape = { n_params },
+      .shape = { n_weights },
       .data = blocks[i],
-      .size = n_params * sizeof (real) };
+      .size = n_weights * sizeof (real) };
   g_hash_table_insert (metadata, "format", "seqmodel-checkpoint");
   g_hash_table_insert (metadata, "fingerprint", self->fingerprint);
   return seq_safetensors_write (tensors, N_BLOCKS + 2, metadata);
@@ -741,7 +742,7 @@ seq_trainer_resume (SeqTrainer *self, GBytes *checkpoint, GError **error)
 {
   g_autoptr (SeqSafetensors) file = seq_safetensors_parse (checkpoint, error);
   real *blocks[N_BLOCKS] = BLOCKS (self);
-  gsize n_params = self->model->chain->n_params;
+  gsize n_weights = self->model->chain->n_weights;
   SeqTrainerReport *r = &self->report;
   const SeqTensorData *found[N_BLOCKS];
   const SeqTensorData *facts_found, *history;
@@ -774,7 +775,7 @@ seq_trainer_resume (SeqTrainer *self, GBytes *checkpoint, GError **error)
   for (guint i = 0; i < N_BLOCKS; i++) {
     found[i] = seq_safetensors_find (file, block_names[i]);
     if (!found[i] || found[i]->dtype != REAL_DTYPE
-        || found[i]->size != n_params * sizeof (real))
+        || found[i]->size != n_weights * sizeof (real))
       return damaged (error);
   }
   for (guint i = 0; i < N_BLOCKS; i++)
@@ -917,8 +918,8 @@ fingerprint (const SeqTrainer *self, const SeqTrainerData *data)
       (gssize) (data->n_frames * data->n_in * sizeof (float)));
   g_checksum_update (sum, (const guchar *) data->target,
       (gssize) (data->n_frames * data->n_out * sizeof (float)));
-  g_checksum_update (sum, (const guchar *) self->model->params,
-      (gssize) (chain->n_params * sizeof (real)));
+  g_checksum_update (sum, (const guchar *) self->model->weights,
+      (gssize) (chain->n_weights * sizeof (real)));
   for (guint i = 0; i < chain->n_layers; i++)
     g_string_append_printf (text, "%s %ux%u, ", chain->layers[i]->klass->name,
         chain->layers[i]->n_in, chain->layers[i]->n_out);
@@ -927,8 +928,8 @@ fingerprint (const SeqTrainer *self, const SeqTrainerData *data)
       "%u, patience %u, early %u, loss %d, pre-emphasis %g, dc %g, rate %g, "
       "min-rate %g, decay %g, clip %g, parts %g:%g:%g, seed %" G_GUINT64_FORMAT
       ", data %.16s",
-      chain->residual, c->segment, c->warmup, c->independent, c->update,
-      c->batch, c->patience, c->early, c->loss, c->pre_emphasis, c->dc, c->rate,
+      chain->skip, c->segment, c->warmup, c->independent, c->update, c->batch,
+      c->patience, c->early, c->loss, c->pre_emphasis, c->dc, c->rate,
       c->min_rate, c->decay, c->clip, c->parts[0], c->parts[1], c->parts[2],
       c->seed, g_checksum_get_string (sum));
   return g_string_free (text, FALSE);
@@ -970,15 +971,15 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
       return NULL;
     }
 
-  self->params = seq_alloc (chain->n_params);
-  self->average = seq_alloc (chain->n_params);
-  self->best = seq_alloc (chain->n_params);
-  self->moment1 = seq_alloc (chain->n_params);
-  self->moment2 = seq_alloc (chain->n_params);
-  self->gradient = seq_alloc (chain->n_params);
-  memcpy (self->params, model->params, chain->n_params * sizeof (real));
-  memcpy (self->average, model->params, chain->n_params * sizeof (real));
-  memcpy (self->best, model->params, chain->n_params * sizeof (real));
+  self->weights = seq_alloc (chain->n_weights);
+  self->average = seq_alloc (chain->n_weights);
+  self->best = seq_alloc (chain->n_weights);
+  self->moment1 = seq_alloc (chain->n_weights);
+  self->moment2 = seq_alloc (chain->n_weights);
+  self->gradient = seq_alloc (chain->n_weights);
+  memcpy (self->weights, model->weights, chain->n_weights * sizeof (real));
+  memcpy (self->average, model->weights, chain->n_weights * sizeof (real));
+  memcpy (self->best, model->weights, chain->n_weights * sizeof (real));
 
   begin_epoch (self);
   self->n_shards = (MIN (config->batch, self->pieces->len) + SHARD - 1) / SHARD;
@@ -995,7 +996,7 @@ seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
     shard->d_state = seq_alloc (SHARD * chain->n_state);
     shard->d_out =
         seq_alloc ((gsize) longest * SHARD * shard->work->out_stride);
-    shard->gradient = seq_alloc (chain->n_params);
+    shard->gradient = seq_alloc (chain->n_weights);
     shard->last = seq_alloc (SHARD * chain->n_out);
   }
   if (config->threads > 1)
@@ -1037,7 +1038,7 @@ seq_trainer_free (SeqTrainer *self)
   g_clear_pointer (&self->history, g_array_unref);
   seq_free (self->in);
   seq_free (self->target);
-  seq_free (self->params);
+  seq_free (self->weights);
   seq_free (self->average);
   seq_free (self->best);
   seq_free (self->moment1);

@@ -46,7 +46,7 @@ typedef struct {
 
 typedef struct _SeqTrainer SeqTrainer;
 
-/* Starts from model's params. data is borrowed and must outlive the trainer.
+/* Starts from model's weights. data is borrowed and must outlive the trainer.
  * Errors: SEQ_ERROR_CONFIG (the model has a layer that cannot be trained),
  * SEQ_ERROR_SHAPE (too little data for these settings). */
 SeqTrainer *seq_trainer_new (SeqModel *model, const SeqTrainerData *data,

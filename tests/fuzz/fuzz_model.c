@@ -29,16 +29,16 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   if (!model != !!error)
     g_error ("neither a model nor an error");
   stream = seq_snapshot_load (bytes, NULL);
-  if (!model || model->chain->n_params > 1 << 20
+  if (!model || model->chain->n_weights > 1 << 20
       || model->chain->n_state > 1 << 20)
     return 0;
   {
     const SeqChain *chain = model->chain;
     g_autoptr (SeqWork) work = seq_work_new (chain, 8, 1, FALSE);
     real *state = seq_alloc (chain->n_state);
-    SeqPass pass = { .n_frames = 8, .params = model->params, .state = state };
+    SeqPass pass = { .n_frames = 8, .weights = model->weights, .state = state };
 
-    seq_chain_start (chain, model->params, state);
+    seq_chain_start (chain, model->weights, state);
     work->in[0] = 1;
     seq_chain_run (chain, work, &pass);
     seq_free (state);

@@ -810,7 +810,7 @@ static const Kind f32_three = { GST_AUDIO_FORMAT_F32,
 
 /* Where they are set they are from the first frame on; a new value is reached
  * in a line of 20 ms, whatever the cuts. */
-GST_START_TEST (params)
+GST_START_TEST (weights)
 {
   static const guint cuts[] = { 4800, 1, 77 };
   g_autofree char *path = make_file ("amp", &knobs);
@@ -1472,7 +1472,7 @@ modelfile_suite (void)
   tcase_add_test (tc, caps_of_the_model);
   tcase_add_test (tc, channels);
   tcase_add_test (tc, wrong_channels);
-  tcase_add_test (tc, params);
+  tcase_add_test (tc, weights);
   tcase_add_test (tc, params_controlled);
   tcase_add_test (tc, swap);
   tcase_add_test (tc, swap_upon_swap);

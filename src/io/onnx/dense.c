@@ -150,8 +150,8 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
   const SeqOnnxValue *net = a->n_layers ? a : b, *input = a->n_layers ? b : a;
   guint64 n_out, n;
 
-  if (input->n_layers || !net->n_layers || net->residual >= 0
-      || input->residual >= 0 || input->inputs != net->inputs) {
+  if (input->n_layers || !net->n_layers || net->skip >= 0 || input->skip >= 0
+      || input->inputs != net->inputs) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "two signals are added where only the graph's input can be added, "
         "once, to the output of the layers");
@@ -169,7 +169,7 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
     return FALSE;
   }
   *y = *net;
-  y->residual = (gint64) n;
+  y->skip = (gint64) n;
   y->n_in = 0;
   return TRUE;
 }

@@ -44,7 +44,7 @@ value_new (SeqOnnxReader *reader, const char *name)
 {
   SeqOnnxValue *value = g_new0 (SeqOnnxValue, 1);
 
-  value->residual = -1;
+  value->skip = -1;
   g_ptr_array_add (reader->owned, value);
   g_hash_table_insert (reader->values, (gpointer) name, value);
   return value;
@@ -129,7 +129,7 @@ seq_onnx_layer (SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error)
 {
   SeqOnnxAxis *axis = y->rank ? last_axis (y) : NULL;
 
-  if (y->residual >= 0) {
+  if (y->skip >= 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "it stands after a residual connection, which must come last");
     return FALSE;
@@ -461,9 +461,9 @@ build (SeqOnnxReader *reader, const Onnx__Model *file,
     if (chain.dense == dense)
       chain.dense = -1; /* only what comes next can be its bias */
   }
-  if (output->residual >= 0)
-    seq_builder_set_residual (
-        builder, (guint) (output->residual ? output->residual : (gint64) n_in));
+  if (output->skip >= 0)
+    seq_builder_set_skip (
+        builder, (guint) (output->skip ? output->skip : (gint64) n_in));
   set_facts (builder, file);
   return seq_reader_finish (builder, "ONNX", hints, error);
 }

@@ -97,7 +97,7 @@ struct _SeqOnnxValue {
   gboolean timed; /* a recurrent node has told which axis is time: */
   guint8 time;
   gboolean sliced; /* it is the first features of the input */
-  gint64 residual; /* features of the input added to it; -1: none,
+  gint64 skip;     /* features of the input added to it; -1: none,
                     * 0: all of the input */
 };
 

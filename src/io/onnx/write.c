@@ -378,12 +378,12 @@ static gboolean
 write_output (Writer *w, GError **error)
 {
   const SeqModel *m = w->model;
-  guint residual = m->chain->residual, n_out = m->chain->n_out;
+  guint skip = m->chain->skip, n_out = m->chain->n_out;
   g_autofree double *shift = g_memdup2 (m->out_shift, n_out * sizeof (double));
   const char *inputs[5] = { "input" };
 
-  for (guint o = 0; residual && o < (residual == 1 ? n_out : residual); o++) {
-    guint from = residual == 1 ? 0 : o;
+  for (guint o = 0; skip && o < (skip == 1 ? n_out : skip); o++) {
+    guint from = skip == 1 ? 0 : o;
 
     if (fabs (m->out_scale[o] * m->in_scale[from] - 1) > 1e-9) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
@@ -397,16 +397,16 @@ write_output (Writer *w, GError **error)
   if (m->normalised)
     write_scaling (w, m->out_scale, shift, n_out);
   add_transpose (w);
-  if (residual && (residual < m->chain->n_in)) {
+  if (skip && (skip < m->chain->n_in)) {
     g_autofree char *net = g_steal_pointer (&w->signal);
 
     w->signal = g_strdup ("input");
     inputs[0] = add_int (w, "starts", 0);
-    inputs[1] = add_int (w, "ends", residual);
+    inputs[1] = add_int (w, "ends", skip);
     inputs[2] = add_int (w, "axes", 2);
     add_node (w, "Slice", inputs);
     add_node (w, "Add", (const char *const[]){ net, NULL });
-  } else if (residual) {
+  } else if (skip) {
     add_node (w, "Add", inputs);
   }
   return TRUE;
