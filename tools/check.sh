@@ -2,16 +2,16 @@
 # check.sh: sets up and passes the tests.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The tests as users would run them, and then again where something else would
-# show: on an emulated old processor, on aarch64, without optimisation, under
-# the sanitizers of addresses, undefined behaviour and threads.
+# The tests as users run them, and then again where other faults show: on an
+# emulated old processor, on aarch64, without optimisation, and under the
+# sanitizers of addresses, undefined behaviour and threads.
 . "$(dirname "$0")/setup.sh"
 
 n_passed=0
 n_failed=0
 
-# Whatever ends it, the last line says what came out; a step that failed
-# before it could count is one failure.
+# The last line is the result, however the run ends. A step that fails before
+# it has counted anything counts as one failure.
 finish () {
   if [ $? != 0 ] && [ "$n_failed" = 0 ]; then
     n_failed=1
@@ -21,8 +21,8 @@ finish () {
 }
 trap finish EXIT
 
-# tests BUILD [meson test option...]: runs tests, adds them to the totals,
-# says what of them could not run here, and ends at a failure.
+# tests BUILD [meson test option...]: runs tests, adds them to the totals, lists
+# what was skipped because it cannot run here, and exits when one fails.
 tests () {
   dir=$1
   shift
@@ -37,7 +37,7 @@ tests () {
   [ $status = 0 ] || exit 1
 }
 
-# Lines of the log of the tests just run; meson adds to its name.
+# Lines from the log of the tests just run; meson extends its name.
 logged () {
   sed -n "$1" "$dir"/meson-logs/check*.txt
 }
@@ -60,7 +60,7 @@ if [ "$(dpkg --print-architecture)" = amd64 ]; then
   step "test on an emulated processor without AVX, and on one without AVX-512"
   tests build-check --wrapper 'qemu-x86_64 -cpu Nehalem' -t 10 \
     --test-args='-x /stream/damaged' layers-avx512 stream-avx512 io-avx512
-  tests build-check --wrapper 'qemu-x86_64 -cpu Nehalem' -t 10 'gst messages'
+  RUN_BY='qemu-x86_64 -cpu Nehalem' tests build-check -t 10 'gst messages'
   tests build-check --wrapper 'qemu-x86_64 -cpu Haswell' -t 10 layers-avx512
 
   step "build in build-aarch64/, the core for aarch64"
@@ -84,8 +84,9 @@ build build-debug -Dwerror=true -Dbuildtype=debug -Dgstreamer=disabled \
 step "test without optimisation"
 tests build-debug --suite main --no-suite slow
 
-# Sanitizers make GCC see what isn't there: here warnings are no errors. What
-# AddressSanitizer finds anyhow is not checked twice: it doubles compile time.
+# GCC gives false warnings under the sanitizers, so they are not errors here.
+# UBSan leaves to AddressSanitizer what both would find: that halves the time to
+# compile.
 step "build in build-sanitize/, with AddressSanitizer and UBSan"
 build build-sanitize -Db_sanitize=address,undefined -Db_lundef=false \
   -Doptimization=1 -Ddouble=false \

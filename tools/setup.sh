@@ -3,11 +3,14 @@
 
 set -eu
 cd "$(dirname "$0")/.."
+begun=$(date +%s)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+# step TEXT...: says what comes next, and after how many minutes and seconds.
 step () {
-  printf '%s\n' "* $*"
+  seconds=$(($(date +%s) - begun))
+  printf '* %d:%02d %s\n' $((seconds / 60)) $((seconds % 60)) "$*"
 }
 
 # Runs a command silently; at its failure shows the end of what it printed.
@@ -46,7 +49,8 @@ missing_of () {
   done
 }
 
-# Installs Debian packages that are missing; needs no network if none is.
+# Installs Debian packages that are missing; needs no network if none is. Two
+# runs that install at once wait for each other.
 packages () {
   missing=$(missing_of "$@")
   [ -n "$missing" ] || return 0
@@ -59,9 +63,10 @@ packages () {
   case $missing in
     *:arm64*) as_root dpkg --add-architecture arm64 ;;
   esac
-  as_root apt-get update
-  as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y --no-install-recommends --no-remove $missing
+  as_root flock /var/lib/apt apt-get update
+  as_root flock /var/lib/apt env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=600 \
+    install -y --no-install-recommends --no-remove $missing
 }
 
 # What building needs, and what the pipelines of demo and tests need.
@@ -78,4 +83,11 @@ build () {
   shift
   [ -f "$dir/build.ninja" ] || quietly meson setup "$dir" "$@"
   quietly ninja -C "$dir"
+}
+
+# One run at a time works in this folder.
+exec 9<tools/setup.sh
+flock -n 9 || {
+  step "wait for another run in this folder to end"
+  flock 9
 }

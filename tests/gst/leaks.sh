@@ -1,8 +1,9 @@
 #!/bin/sh
-# leaks.sh: after pipelines have run, no GStreamer object is left alive.
+# leaks.sh: no GStreamer object outlives its pipeline.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# usage: leaks.sh GST-LAUNCH; GST_PLUGIN_PATH_1_0 finds the plugin.
+# usage: BUILD/tests/alone leaks.sh
+set -u
 state=$(mktemp)
 rm "$state"
 trap 'rm -f "$state"' EXIT
@@ -11,15 +12,16 @@ check ()
 {
   echo "$*"
   GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
-    "$launch" -q "$@" >/dev/null 2>"$state.log" ||
+    gst-launch-1.0 -q "$@" >/dev/null 2>"$state.log" ||
     { cat "$state.log"; rm "$state.log"; exit 1; }
   grep -E 'alive, type-name=.string.Gst|Leaks detected' "$state.log" && status=1
   rm "$state.log"
 }
 
-launch=$1
 status=0
-for model in naive ar markov rnn lstm gru; do
+root=$(dirname "$0")/../..
+models=$(sh "$root/tools/models.sh") || exit 1
+for model in $models; do
   check audiotestsrc num-buffers=5 ! seqfilter model=$model post-messages=true \
     ! fakesink
 done
@@ -30,10 +32,10 @@ check audiotestsrc num-buffers=5 ! audio/x-raw,layout=non-interleaved,channels=2
 check filesrc location="$0" blocksize=7 \
   ! audio/x-raw,format=S16LE,rate=10,channels=2,layout=interleaved \
   ! seqfilter model=ar emit=input ! fakesink
-models=$(dirname "$0")/../../docs/examples
+examples=$root/docs/examples
 check audiotestsrc num-buffers=5 ! audioresample \
-  ! seqfilter model-file="$models/soft.json" params='<0.5>' ! fakesink
+  ! seqfilter model-file="$examples/soft.json" params='<0.5>' ! fakesink
 check audiotestsrc num-buffers=5 ! audio/x-raw,channels=2 \
-  ! seqfilter model-file="$models/forecast.safetensors" horizon=1 learn=on \
+  ! seqfilter model-file="$examples/forecast.safetensors" horizon=1 learn=on \
   model-options=options,nonlinearity=relu emit=input+prediction ! fakesink
 exit $status

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_train_tool.py SEQMODEL: seqmodel train as people and scripts use it.
+"""test_train.py SEQMODEL: seqmodel train as people and scripts use it.
 
 Recordings are made here, an effect that a net of four units learns in a second.
 Prints TAP.
