@@ -9,6 +9,7 @@
  *
  *   bench_speed [--plot FILE.png] [KIND [SIZE]]
  */
+#include "src/builder.h"
 #include "src/cpu.h"
 #include "src/io/load.h"
 #include "tests/reference.h"

@@ -11,6 +11,7 @@
  *
  *   bench_training [KIND [SIZE]]
  */
+#include "src/chain.h"
 #include "src/cpu.h"
 #include "src/train/trainer.h"
 

@@ -122,10 +122,10 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 const SeqLayerClass SEQ_CLASS (activation) = {
-  .name = "activation",
+  .kind = { .name = "activation",
+      .flags = SEQ_KIND_TRAINS,
+      .options = options },
   .instance_size = sizeof (Activation),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .run = run,
   .grad = grad,

@@ -199,12 +199,12 @@ export_weights (const SeqLayer *layer, const real *state, real *weights)
 }
 
 const SeqLayerClass SEQ_CLASS (ar) = {
-  .name = "ar",
-  .title = "Linear in the last samples (recursive least squares)",
-  .aliases = (const char *const[]){ "autoregressive", NULL },
+  .kind = { .name = "ar",
+      .title = "Linear in the last samples (recursive least squares)",
+      .aliases = (const char *const[]){ "autoregressive", NULL },
+      .flags = SEQ_KIND_LEARNS,
+      .options = options },
   .instance_size = sizeof (Ar),
-  .flags = SEQ_LAYER_LEARNS,
-  .options = options,
   .init = init,
   .seed = seed,
   .start = start,

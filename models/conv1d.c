@@ -239,10 +239,8 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 const SeqLayerClass SEQ_CLASS (conv1d) = {
-  .name = "conv1d",
+  .kind = { .name = "conv1d", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (Conv1d),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .run = run,

@@ -244,10 +244,11 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 const SeqLayerClass SEQ_CLASS (dense) = {
-  .name = "dense",
+  .kind = { .name = "dense",
+      .flags = SEQ_KIND_TRAINS,
+      .options = options,
+      .twin = "readout" },
   .instance_size = sizeof (SeqLayer),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .run = run,

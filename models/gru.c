@@ -517,11 +517,11 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 }
 
 const SeqLayerClass SEQ_CLASS (gru) = {
-  .name = "gru",
-  .title = "Gated recurrent unit",
+  .kind = { .name = "gru",
+      .title = "Gated recurrent unit",
+      .flags = SEQ_KIND_TRAINS | SEQ_KIND_TORCH_CELL,
+      .options = options },
   .instance_size = sizeof (Gru),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .pack = pack,

@@ -516,11 +516,11 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 }
 
 const SeqLayerClass SEQ_CLASS (lstm) = {
-  .name = "lstm",
-  .title = "Long short-term memory",
+  .kind = { .name = "lstm",
+      .title = "Long short-term memory",
+      .flags = SEQ_KIND_TRAINS | SEQ_KIND_TORCH_CELL,
+      .options = options },
   .instance_size = sizeof (Lstm),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .pack = pack,

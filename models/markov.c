@@ -257,11 +257,11 @@ export_weights (const SeqLayer *layer, const real *state, real *weights)
 }
 
 const SeqLayerClass SEQ_CLASS (markov) = {
-  .name = "markov",
-  .title = "Transitions between quantised levels",
+  .kind = { .name = "markov",
+      .title = "Transitions between quantised levels",
+      .flags = SEQ_KIND_LEARNS | SEQ_KIND_SCORES,
+      .options = options },
   .instance_size = sizeof (Markov),
-  .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_SCORES,
-  .options = options,
   .init = init,
   .seed = seed,
   .start = start,

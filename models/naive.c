@@ -329,11 +329,11 @@ export_weights (const SeqLayer *layer, const real *state, real *weights)
 }
 
 const SeqLayerClass SEQ_CLASS (naive) = {
-  .name = "naive",
-  .title = "Nearest neighbours in everything heard so far",
+  .kind = { .name = "naive",
+      .title = "Nearest neighbours in everything heard so far",
+      .flags = SEQ_KIND_LEARNS | SEQ_KIND_LIVE_ONLY,
+      .options = options },
   .instance_size = sizeof (Naive),
-  .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_LIVE_ONLY,
-  .options = options,
   .init = init,
   .start = start,
   .rewind = rewind_state,

@@ -73,10 +73,8 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 const SeqLayerClass SEQ_CLASS (prelu) = {
-  .name = "prelu",
+  .kind = { .name = "prelu", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (Prelu),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .run = run,

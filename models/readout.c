@@ -172,10 +172,11 @@ export_weights (const SeqLayer *layer, const real *state, real *weights)
 }
 
 const SeqLayerClass SEQ_CLASS (readout) = {
-  .name = "readout",
+  .kind = { .name = "readout",
+      .flags = SEQ_KIND_LEARNS | SEQ_KIND_TRAINS,
+      .options = options,
+      .twin = "dense" },
   .instance_size = sizeof (Readout),
-  .flags = SEQ_LAYER_LEARNS | SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .start = start,

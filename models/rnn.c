@@ -390,12 +390,12 @@ n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 }
 
 const SeqLayerClass SEQ_CLASS (rnn) = {
-  .name = "rnn",
-  .title = "Elman's recurrent network",
-  .aliases = (const char *const[]){ "elman", NULL },
+  .kind = { .name = "rnn",
+      .title = "Elman's recurrent network",
+      .aliases = (const char *const[]){ "elman", NULL },
+      .flags = SEQ_KIND_TRAINS | SEQ_KIND_TORCH_CELL,
+      .options = options },
   .instance_size = sizeof (Rnn),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .pack = pack,

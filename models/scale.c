@@ -58,10 +58,8 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 const SeqLayerClass SEQ_CLASS (scale) = {
-  .name = "scale",
+  .kind = { .name = "scale", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (SeqLayer),
-  .flags = SEQ_LAYER_TRAINS,
-  .options = options,
   .init = init,
   .seed = seed,
   .run = run,

@@ -50,15 +50,15 @@ gst_seq_filter_resolve_learner (const Shape *shape)
 static gboolean
 check_options (const char *kind, GVariant *given, GError **error)
 {
-  const SeqLayerClass *klass = seq_layer_class (kind);
-  const SeqLayerClass *readout = seq_layer_class ("readout");
+  const SeqKind *about = seq_kind_find (kind);
+  const SeqKind *readout = seq_kind_find ("readout");
   GVariantIter iter;
   const char *key;
 
   g_variant_iter_init (&iter, given);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
-    if (!g_strv_contains (klass->options, key)
-        && (klass->flags & SEQ_LAYER_LEARNS
+    if (!g_strv_contains (about->options, key)
+        && (about->flags & SEQ_KIND_LEARNS
             || !g_strv_contains (readout->options, key))) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "model-options: %s has no option '%s'", kind, key);
@@ -129,36 +129,35 @@ read_number (GVariant *dict, const char *key, double *number)
 static guint64
 describe (const SeqModel *model, Shape *shape)
 {
-  const SeqChain *chain = model->chain;
-  const SeqLayer *first = NULL;
+  SeqLayerFacts first = { NULL };
   guint64 holds = 0;
 
   shape->horizon = model->horizon;
   holds |= model->horizon > 0 ? BIT (PROP_HORIZON) : 0;
-  for (guint l = 0; l < chain->n_layers && !first; l++)
+  for (guint l = 0; l < model->n_layers && !first.kind; l++)
     for (guint i = 0; gst_seq_filter_models[i].value_name; i++)
       if (g_str_equal (gst_seq_filter_models[i].value_nick,
-              chain->layers[l]->klass->name)) {
-        first = chain->layers[l];
+              seq_model_layer (model, l).kind->name)) {
+        first = seq_model_layer (model, l);
         shape->model = (guint) gst_seq_filter_models[i].value;
         holds |= BIT (PROP_MODEL);
       }
-  if (!first)
+  if (!first.kind)
     return holds; /* dense layers, convolutions */
   shape->layers = is_net (shape->model) ? 0 : 1;
-  for (guint l = 0; l < chain->n_layers; l++)
+  for (guint l = 0; l < model->n_layers; l++)
     for (guint i = 0; gst_seq_filter_models[i].value_name; i++)
       shape->layers += is_net ((guint) gst_seq_filter_models[i].value)
                        && g_str_equal (gst_seq_filter_models[i].value_nick,
-                           chain->layers[l]->klass->name);
-  shape->skip = chain->skip ? SWITCH_ON : SWITCH_OFF;
+                           seq_model_layer (model, l).kind->name);
+  shape->skip = model->skip ? SWITCH_ON : SWITCH_OFF;
   if (is_net (shape->model))
     holds |= BIT (PROP_LAYERS) | BIT (PROP_RESIDUAL_CONNECTION);
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
     gpointer at = G_STRUCT_MEMBER_P (shape, options[i].offset);
     double number;
 
-    if (!read_number (first->config, options[i].key, &number))
+    if (!read_number (first.config, options[i].key, &number))
       continue;
     holds |= BIT (options[i].id);
     if (options[i].is_double)
@@ -168,7 +167,7 @@ describe (const SeqModel *model, Shape *shape)
   }
   g_clear_pointer (&shape->lags, g_variant_unref);
   shape->lags =
-      g_variant_lookup_value (first->config, "lags", G_VARIANT_TYPE ("au"));
+      g_variant_lookup_value (first.config, "lags", G_VARIANT_TYPE ("au"));
   if (shape->lags)
     holds |= BIT (PROP_LAGS);
   return holds;
@@ -213,8 +212,7 @@ check_said (
 static SeqLearn
 resolve_file_learner (const Shape *shape, const SeqModel *model)
 {
-  const SeqChain *chain = model->chain;
-  const SeqLayer *last = chain->layers[chain->n_layers - 1];
+  const SeqKind *last = seq_model_layer (model, model->n_layers - 1).kind;
 
   switch (shape->learner) {
     case LEARN_AUTO:
@@ -226,8 +224,8 @@ resolve_file_learner (const Shape *shape, const SeqModel *model)
     case LEARN_BOTH:
       return SEQ_LEARN_BOTH;
     default:
-      return g_str_equal (last->klass->name, "dense") ? SEQ_LEARN_BOTH
-                                                      : SEQ_LEARN_GRADIENT;
+      return g_str_equal (last->name, "dense") ? SEQ_LEARN_BOTH
+                                               : SEQ_LEARN_GRADIENT;
   }
 }
 
@@ -246,7 +244,8 @@ learning_model (const GstSeqModelFile *file, const Shape *shape,
         file->path);
     return NULL;
   }
-  if (seq_chain_learns (model->chain) && *learn != SEQ_LEARN_OFF)
+  if (seq_model_layer (model, model->n_layers - 1).kind->flags & SEQ_KIND_LEARNS
+      && *learn != SEQ_LEARN_OFF)
     *learn = SEQ_LEARN_GRADIENT; /* it has a way of its own */
   if (*learn != SEQ_LEARN_READOUT && *learn != SEQ_LEARN_BOTH)
     return seq_model_ref (model);
@@ -333,9 +332,9 @@ gst_seq_filter_build (
           "what was saved is of %s on %u channels, and does not fit %s on %u "
           "with the settings there are; set the properties as they were, or "
           "set another state or state-file",
-          seq_stream_model (self->restored)->chain->layers[0]->klass->name,
+          seq_model_layer (seq_stream_model (self->restored), 0).kind->name,
           seq_stream_n_channels (self->restored),
-          model->chain->layers[0]->klass->name, n_channels);
+          seq_model_layer (model, 0).kind->name, n_channels);
       return NULL;
     }
     g_clear_pointer (&self->restored, seq_stream_free);
@@ -379,8 +378,8 @@ follow_model (GstSeqFilter *self)
   if (model) {
     layout.rate = (gint) rint (model->rate);
     layout.n_signal = model->n_signal;
-    layout.n_in = model->chain->n_in;
-    layout.n_out = model->chain->n_out;
+    layout.n_in = model->n_in;
+    layout.n_out = model->n_out;
   }
   GST_OBJECT_LOCK (self);
   g_clear_pointer (&self->held.lags, g_variant_unref);

@@ -281,21 +281,18 @@ post_rest (GstSeqFilter *self)
 static void
 add_model (GstStructure *s, const SeqModel *model)
 {
-  const SeqChain *chain = model->chain;
   g_autoptr (GString) layers = g_string_new (NULL);
   const char *precision = "float";
   guint64 n_parameters = 0;
 
-  for (guint i = 0; i < chain->n_layers; i++) {
-    const SeqLayer *layer = chain->layers[i];
+  for (guint i = 0; i < model->n_layers; i++) {
+    SeqLayerFacts layer = seq_model_layer (model, i);
 
     g_string_append_printf (
-        layers, "%s%s %u", i ? ", " : "", layer->klass->name, layer->n_out);
-    if (layer->quantised)
-      precision = seq_layer_precision (layer);
-    for (guint k = 0; k < layer->n_tensors; k++)
-      n_parameters += (guint64) layer->tensors[k].gates * layer->tensors[k].rows
-                      * layer->tensors[k].cols;
+        layers, "%s%s %u", i ? ", " : "", layer.kind->name, layer.n_out);
+    if (!g_str_equal (layer.precision, "float"))
+      precision = layer.precision;
+    n_parameters += layer.n_weights;
   }
   gst_structure_set (s, "format", G_TYPE_STRING, model->format, "layers",
       G_TYPE_STRING, layers->str, "parameters", G_TYPE_UINT64, n_parameters,

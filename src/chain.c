@@ -51,7 +51,8 @@ seq_chain_free (SeqChain *chain)
 gboolean
 seq_chain_learns (const SeqChain *chain)
 {
-  return chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_LEARNS;
+  return chain->layers[chain->n_layers - 1]->klass->kind.flags
+         & SEQ_KIND_LEARNS;
 }
 
 void

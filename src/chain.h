@@ -10,7 +10,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct _SeqChain SeqChain;
+
+struct _SeqChain {
   guint n_layers;
   SeqLayer **layers;            /* owned */
   gsize *weights_at, *state_at; /* where each layer's part begins, reals */
@@ -18,7 +20,7 @@ typedef struct {
   guint skip;                   /* 0: none; 1: feature 0 of the input is added
                                  * to every output; s: y[0:s] += u[0:s] */
   gsize n_weights, n_state;     /* reals; n_state is for one lane */
-} SeqChain;
+};
 
 /* Takes the layers and the array; widths must already fit (programmer error
  * otherwise). skip is checked: SEQ_ERROR_CONFIG. */

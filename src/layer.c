@@ -7,33 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-GQuark
-seq_error_quark (void)
-{
-  return g_quark_from_static_string ("seq-error-quark");
-}
-
-static gpointer
-list_choices (gpointer unused)
-{
-  GPtrArray *names = g_ptr_array_new ();
-  const char *const *kinds = seq_layer_kinds ();
-
-  for (guint i = 0; kinds[i]; i++)
-    if (seq_layer_class (kinds[i])->title)
-      g_ptr_array_add (names, (gpointer) kinds[i]);
-  g_ptr_array_add (names, NULL);
-  return g_ptr_array_free (names, FALSE);
-}
-
-const char *const *
-seq_layer_choices (void)
-{
-  static GOnce once = G_ONCE_INIT;
-
-  return g_once (&once, list_choices, NULL);
-}
-
 SeqLayer *
 seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
 {
@@ -58,7 +31,7 @@ seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
   }
   g_variant_iter_init (&iter, dict);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
-    if (!g_strv_contains (klass->options, key)) {
+    if (!g_strv_contains (klass->kind.options, key)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG, "%s has no option '%s'",
           kind, key);
       return NULL;
@@ -73,6 +46,15 @@ seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
   g_assert (layer->n_weights % SEQ_TILE == 0 && layer->n_state % SEQ_TILE == 0
             && layer->n_tape % SEQ_TILE == 0);
   return g_steal_pointer (&layer);
+}
+
+const char *
+seq_layer_precision (const SeqLayer *layer)
+{
+  const char *precision = "float";
+
+  g_variant_lookup (layer->config, "precision", "&s", &precision);
+  return precision;
 }
 
 void
@@ -126,14 +108,14 @@ seq_config_double (const SeqLayer *layer, GVariant *config, const char *key,
     return TRUE;
   if (!number (v, value)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG, "%s: %s is not a number",
-        layer->klass->name, key);
+        layer->klass->kind.name, key);
     return FALSE;
   }
   /* written so that a NaN fails */
   if (!(*value >= min && *value <= max)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s is %.10g where %.10g to %.10g can be", layer->klass->name, key,
-        *value, min, max);
+        "%s: %s is %.10g where %.10g to %.10g can be", layer->klass->kind.name,
+        key, *value, min, max);
     return FALSE;
   }
   return TRUE;
@@ -149,8 +131,8 @@ seq_config_uint (const SeqLayer *layer, GVariant *config, const char *key,
     return FALSE;
   if (d != floor (d)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s is %g where a whole number is needed", layer->klass->name, key,
-        d);
+        "%s: %s is %g where a whole number is needed", layer->klass->kind.name,
+        key, d);
     return FALSE;
   }
   *value = (guint) d;
@@ -176,8 +158,8 @@ seq_config_word (const SeqLayer *layer, GVariant *config, const char *key,
       return TRUE;
   known = g_strjoinv (", ", (char **) words);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-      "%s: %s is '%s' where one of %s can be", layer->klass->name, key, word,
-      known);
+      "%s: %s is '%s' where one of %s can be", layer->klass->kind.name, key,
+      word, known);
   return FALSE;
 }
 
@@ -194,8 +176,8 @@ seq_config_uints (const SeqLayer *layer, GVariant *config, const char *key,
   n_children = g_variant_is_container (v) ? g_variant_n_children (v) : 0;
   if (!g_variant_is_of_type (v, G_VARIANT_TYPE_ARRAY) || n_children > n_max) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s: a list of at most %u numbers is needed", layer->klass->name,
-        key, n_max);
+        "%s: %s: a list of at most %u numbers is needed",
+        layer->klass->kind.name, key, n_max);
     return FALSE;
   }
   for (gsize i = 0; i < n_children; i++) {
@@ -206,7 +188,7 @@ seq_config_uints (const SeqLayer *layer, GVariant *config, const char *key,
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "%s: entry %" G_GSIZE_FORMAT " of %s is not a whole number in %u to "
           "%u",
-          layer->klass->name, i, key, min, max);
+          layer->klass->kind.name, i, key, min, max);
       return FALSE;
     }
     values[i] = (guint) d;

@@ -23,15 +23,11 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "src/error.h"
+#include "src/kind.h"
+#include "src/real.h"
 
 G_BEGIN_DECLS
-
-#ifdef SEQ_DOUBLE
-typedef double real;
-#else
-typedef float real;
-#endif
 
 /* Every block of weights, state, tape and every row of layer output is padded
  * to a multiple of SEQ_TILE reals and aligned to SEQ_ALIGN bytes, whatever
@@ -100,7 +96,7 @@ typedef struct {
                         * do not learn from it. NULL: all valid */
   real *score;         /* [frame][lane], -log2 of the probability
                         * that the model gave to this frame before it
-                        * came, if the class has SEQ_LAYER_SCORES; 0
+                        * came, if the class has SEQ_KIND_SCORES; 0
                         * while there is no forecast. May be NULL */
 } SeqBlock;
 
@@ -122,25 +118,9 @@ typedef struct {
   real *scratch;      /* n_scratch (n_frames, n_lanes) reals */
 } SeqGrad;
 
-typedef enum {
-  SEQ_LAYER_TRAINS = 1 << 0,    /* has grad() */
-  SEQ_LAYER_LEARNS = 1 << 1,    /* learns in its state while target is given;
-                                 * predicts its target `horizon` frames on */
-  SEQ_LAYER_SCORES = 1 << 2,    /* fills SeqBlock.score */
-  SEQ_LAYER_LIVE_ONLY = 1 << 3, /* learns in a stream, not from a recording
-                                 * beforehand: seqmodel train refuses it */
-} SeqLayerFlags;
-
 struct _SeqLayerClass {
-  const char *name;  /* "lstm": the kind, as users and files say */
-  const char *title; /* one line for people, where they choose a kind by
-                      * name (model=lstm): "Long short-term memory".
-                      * NULL: not chosen, but a part of models (dense) */
-  const char *const *aliases; /* other names to choose it by, NULL-terminated;
-                               * NULL: none */
-  gsize instance_size;        /* of the struct that begins with SeqLayer */
-  SeqLayerFlags flags;
-  const char *const *options; /* config keys that init() reads, NULL ends */
+  SeqKind kind;
+  gsize instance_size; /* of the struct that begins with SeqLayer */
 
   /* Reads config (a{sv}; missing keys mean defaults) with n_in set; sets
    * n_out, tensors (offsets and all), n_weights, n_state, n_tape. Checks every
@@ -158,7 +138,7 @@ struct _SeqLayerClass {
   void (*rewind) (const SeqLayer *layer, const real *weights, real *state);
   /* Goes over a block. Real-time safe: no allocation, lock or I/O. */
   void (*run) (const SeqLayer *layer, const SeqBlock *block);
-  /* Backward pass; only for SEQ_LAYER_TRAINS. Real-time safe. */
+  /* Backward pass; only for SEQ_KIND_TRAINS. Real-time safe. */
   void (*grad) (
       const SeqLayer *layer, const SeqBlock *block, const SeqGrad *grad);
   gsize (*n_scratch) (const SeqLayer *layer, guint n_frames, guint n_lanes);
@@ -166,7 +146,7 @@ struct _SeqLayerClass {
    * places within their ranges, learnt numbers finite. NULL: any can. */
   gboolean (*check_state) (const SeqLayer *layer, const real *state);
   /* Writes what the state of a lane has learnt into weights, so that start()
-   * with these weights goes on from there. Only for SEQ_LAYER_LEARNS. */
+   * with these weights goes on from there. Only for SEQ_KIND_LEARNS. */
   void (*export_weights) (
       const SeqLayer *layer, const real *state, real *weights);
 };
@@ -182,17 +162,6 @@ struct _SeqLayer {
   guint n_tensors;
   SeqTensor tensors[SEQ_MAX_TENSORS];
 };
-
-#define SEQ_ERROR (seq_error_quark ())
-typedef enum {
-  SEQ_ERROR_CONFIG,      /* an option or a combination of them */
-  SEQ_ERROR_FORMAT,      /* not a model file, or not one we know */
-  SEQ_ERROR_DAMAGED,     /* truncated, inconsistent, hostile */
-  SEQ_ERROR_UNSUPPORTED, /* understood, and outside what can be run */
-  SEQ_ERROR_SHAPE,       /* model and stream do not fit */
-  SEQ_ERROR_HINT,        /* the file cannot say it; an option must */
-} SeqError;
-GQuark seq_error_quark (void);
 
 /**
  * seq_layer_new:
@@ -215,10 +184,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqLayer, seq_layer_free)
 const SeqLayerClass *seq_layer_class (const char *kind);
 /* Names of all kinds, NULL-terminated. */
 const char *const *seq_layer_kinds (void);
-/* Names of the kinds that users choose by name, NULL-terminated, static: those
- * with a title, in the order of models/meson.build, which means nothing. Any
- * thread. */
-const char *const *seq_layer_choices (void);
+/* The precision that a layer runs in: "float", "int16" or "int8". */
+const char *seq_layer_precision (const SeqLayer *layer);
 
 /* For init(): reads one number of config (any of GVariant's number types),
  * checks min <= value <= max and that it is whole where uint is asked for.

@@ -222,21 +222,32 @@ make_own (guint i)
   return model;
 }
 
+static double *
+filled (guint n, double value)
+{
+  double *values = g_new (double, n);
+
+  for (guint i = 0; i < n; i++)
+    values[i] = value;
+  return values;
+}
+
 /* What is written reads back as it was: every kind, every bit. */
 static void
 test_identity (void)
 {
   for (guint i = 0; i < G_N_ELEMENTS (own); i++) {
-    g_autoptr (SeqModel) model = make_own (i), back = NULL;
+    g_autoptr (SeqModel) plain = make_own (i), model = NULL, back = NULL;
+    g_autoptr (SeqBuilder) builder = seq_builder_new_from (plain);
+    g_autofree double *third = filled (plain->n_in, 1 / 3.0);
+    g_autofree double *least = filled (plain->n_out, 1e-300);
     g_autoptr (GError) error = NULL;
     g_autoptr (GBytes) bytes = NULL;
 
-    model->rate = 44100;
-    model->normalised = TRUE;
-    model->in_scale[0] = 1 / 3.0;
-    model->out_shift[0] = 1e-300;
-    g_hash_table_replace (
-        model->metadata, g_strdup ("author"), g_strdup ("a \"name\"\n"));
+    seq_builder_set_rate (builder, 44100);
+    seq_builder_set_scales (builder, third, NULL, NULL, least);
+    seq_builder_set_metadata (builder, "author", "a \"name\"\n");
+    model = seq_builder_finish (builder, NULL);
     bytes = seq_write_safetensors (model);
     back = seq_model_load_bytes (bytes, own[i].name, NULL, NULL, &error);
     g_assert_no_error (error);
@@ -353,18 +364,19 @@ test_onnx (void)
   for (guint i = 0; i < G_N_ELEMENTS (own); i++)
     for (guint variant = 0; variant < 4; variant++) {
       gboolean residual = variant & 1, scaled = variant & 2;
-      g_autoptr (SeqModel) model = make_own (i), back = NULL;
+      g_autoptr (SeqModel) plain = make_own (i), model = NULL, back = NULL;
+      g_autoptr (SeqBuilder) builder = seq_builder_new_from (plain);
+      g_autofree double *third = filled (plain->n_in, 1 / 3.0);
+      g_autofree double *three = filled (plain->n_out, 3);
+      g_autofree double *shift = filled (MAX (plain->n_in, plain->n_out), 0.25);
       g_autoptr (GError) error = NULL;
       g_autoptr (GBytes) bytes = NULL;
 
-      model->chain->skip = residual ? own[i].n_signal : 0;
-      model->rate = 44100;
-      model->normalised = scaled;
-      for (guint k = 0; scaled && k < own[i].n_signal; k++) {
-        model->in_scale[k] = 1 / 3.0;
-        model->out_scale[k] = 3;
-        model->in_shift[k] = model->out_shift[k] = 0.25;
-      }
+      seq_builder_set_skip (builder, residual ? own[i].n_signal : 0);
+      seq_builder_set_rate (builder, 44100);
+      if (scaled)
+        seq_builder_set_scales (builder, third, shift, three, shift);
+      model = seq_builder_finish (builder, NULL);
       bytes = seq_write_onnx (model, &error);
       if (strstr (own[i].options, "proj_size") || i > 5) {
         g_assert_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED);

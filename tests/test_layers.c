@@ -54,7 +54,7 @@ config_for (const char *kind, const char *text)
 
   g_variant_iter_init (&iter, all);
   while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    if (g_strv_contains (klass->options, key))
+    if (g_strv_contains (klass->kind.options, key))
       g_variant_builder_add (&builder, "{sv}", key, value);
     g_variant_unref (value);
   }
@@ -126,7 +126,7 @@ static SeqBlock
 block_of (const Bed *bed, real *state, guint from, guint n, gboolean learn)
 {
   gsize row = (gsize) from * bed->n_lanes, n_tape = bed->layer->n_tape;
-  gboolean target = learn && bed->layer->klass->flags & SEQ_LAYER_LEARNS
+  gboolean target = learn && bed->layer->klass->kind.flags & SEQ_KIND_LEARNS
                     && bed->layer->n_out <= bed->in_stride;
 
   return (SeqBlock){
@@ -305,16 +305,16 @@ test_refuses (gconstpointer kind)
       kind, g_variant_new_parsed ("{'colour': <1>}"), 1, &error));
   g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
   g_assert_nonnull (strstr (error->message, "colour"));
-  for (guint i = 0; klass->options[i]; i++) {
+  for (guint i = 0; klass->kind.options[i]; i++) {
     GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{sv}"));
 
     g_clear_error (&error);
-    g_variant_builder_add (
-        &builder, "{sv}", klass->options[i], g_variant_new_double (-1e300));
+    g_variant_builder_add (&builder, "{sv}", klass->kind.options[i],
+        g_variant_new_double (-1e300));
     g_assert_null (
         seq_layer_new (kind, g_variant_builder_end (&builder), 1, &error));
     g_assert_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG);
-    g_assert_nonnull (strstr (error->message, klass->options[i]));
+    g_assert_nonnull (strstr (error->message, klass->kind.options[i]));
   }
 }
 
@@ -368,7 +368,7 @@ static void
 check_gradient (Bed *bed)
 {
   const SeqLayer *layer = bed->layer;
-  gboolean learns = layer->klass->flags & SEQ_LAYER_LEARNS;
+  gboolean learns = layer->klass->kind.flags & SEQ_KIND_LEARNS;
   /* a state of numbers only, with no places among them that must be whole */
   gboolean plain = !layer->klass->check_state;
   guint lanes = bed->n_lanes;
@@ -446,7 +446,7 @@ check_gradient (Bed *bed)
               d_weights[seq_tensor_index (t, gate, row, col)], ==, 0);
   }
   g_test_message ("%s, %u inputs, %u outputs: relative error %.1e",
-      layer->klass->name, layer->n_in, layer->n_out, worst);
+      layer->klass->kind.name, layer->n_in, layer->n_out, worst);
   g_assert_cmpfloat (worst, <=, 1e-6);
 
   for (guint i = 0; i < 6; i++)
@@ -465,7 +465,7 @@ check_gradient_if (Bed *bed)
 static void
 test_gradient (gconstpointer kind)
 {
-  if (!(seq_layer_class (kind)->flags & SEQ_LAYER_TRAINS)) {
+  if (!(seq_layer_class (kind)->kind.flags & SEQ_KIND_TRAINS)) {
     g_test_skip ("learns in its state, not by gradient");
     return;
   }
@@ -586,7 +586,8 @@ test_together (gconstpointer kind)
 {
   const SeqLayerClass *klass = seq_layer_class (kind);
 
-  if (!(klass->flags & SEQ_LAYER_TRAINS) || klass->flags & SEQ_LAYER_LEARNS) {
+  if (!(klass->kind.flags & SEQ_KIND_TRAINS)
+      || klass->kind.flags & SEQ_KIND_LEARNS) {
     g_test_skip ("learns in its state, not by gradient");
     return;
   }

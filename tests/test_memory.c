@@ -21,7 +21,7 @@
  *   test_memory bench   prints the table of docs/training.md
  */
 #include "src/adam.h"
-#include "src/model.h"
+#include "src/builder.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,7 +64,7 @@ task_new (const char *cell, gboolean copies, guint T)
 
   g_variant_dict_init (&options, NULL);
   g_variant_dict_insert (&options, "hidden_size", "u", copies ? 128 : 32);
-  if (g_strv_contains (klass->options, "chrono"))
+  if (g_strv_contains (klass->kind.options, "chrono"))
     g_variant_dict_insert (&options, "chrono", "u", T);
   seq_builder_add (builder, cell, g_variant_dict_end (&options), &error);
   g_assert_no_error (error);

@@ -2,6 +2,7 @@
  * what learning in the stream must reach.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "src/builder.h"
 #include "src/live/stream.h"
 #include "tests/signals.h"
 

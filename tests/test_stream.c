@@ -1,6 +1,7 @@
 /* test_stream.c: what a stream promises, for every model and learner.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "src/builder.h"
 #include "src/live/snapshot.h"
 #include "src/live/stream.h"
 #include "tests/signals.h"
@@ -693,7 +694,7 @@ test_refuses_precision (void)
     { "rnn", "{'nonlinearity': <'relu'>}", "relu" },
     { "lstm", "{'hidden_size': <8>, 'proj_size': <3>}", "proj_size is 3" },
     { "gru", "{'reset_after': <0>}", "reset_after" },
-    { "ar", NULL, "no rnn, lstm or gru" },
+    { "ar", NULL, "expected one of gru, lstm, rnn" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {

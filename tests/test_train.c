@@ -6,6 +6,7 @@
  * Built in single and in double precision; the gradients are checked in the
  * latter alone.
  */
+#include "src/builder.h"
 #include "src/io/safetensors.h"
 #include "src/train/fit.h"
 #include "src/train/recording.h"
@@ -143,16 +144,16 @@ test_gradient (gconstpointer user_data)
   SeqTrainer *trainer;
   g_autoptr (GBytes) bytes = NULL;
   g_autoptr (SeqSafetensors) file = NULL;
+  real *weights = (real *) model->weights; /* nobody else has the model */
   const double *moment;
   double worst = 0, greatest = 0;
   guint n = 0;
 
   /* the silent read-out that a residual net begins with hides the net */
   for (gsize i = 0; c->residual && i < 3; i++)
-    model->weights[model->chain->weights_at[c->n_layers]
-                   + seq_tensor_index (
-                       &model->chain->layers[c->n_layers]->tensors[0], 0, 0,
-                       (guint) i)] = 0.3 - 0.2 * (double) i;
+    weights[model->chain->weights_at[c->n_layers]
+            + seq_tensor_index (&model->chain->layers[c->n_layers]->tensors[0],
+                0, 0, (guint) i)] = 0.3 - 0.2 * (double) i;
   trainer = one_update (model, &p, c->loss);
   g_assert_true (seq_trainer_batch (trainer));
   bytes = seq_trainer_checkpoint (trainer);
@@ -166,13 +167,13 @@ test_gradient (gconstpointer user_data)
         gsize at = model->chain->weights_at[l]
                    + seq_tensor_index (t, i / (t->rows * t->cols),
                        i / t->cols % t->rows, i % t->cols);
-        double kept = model->weights[at], difference;
+        double kept = weights[at], difference;
 
-        model->weights[at] = kept + 1e-5;
+        weights[at] = kept + 1e-5;
         difference = loss_of (model, &p, c->loss);
-        model->weights[at] = kept - 1e-5;
+        weights[at] = kept - 1e-5;
         difference -= loss_of (model, &p, c->loss);
-        model->weights[at] = kept;
+        weights[at] = kept;
         difference /= 2e-5;
         worst = MAX (worst, fabs (10 * moment[at] - difference));
         greatest = MAX (greatest, fabs (difference));
@@ -325,6 +326,7 @@ test_teacher (void)
   g_autoptr (SeqModel) teacher = net ("lstm", 3, 1, FALSE, 11);
   g_autoptr (SeqModel) student = net ("lstm", 6, 1, FALSE, 12);
   const SeqChain *chain = teacher->chain;
+  real *weights = (real *) teacher->weights; /* nobody else has the model */
   g_autoptr (SeqWork) work = seq_work_new (chain, 100, 1, FALSE);
   real *state = seq_alloc (chain->n_state);
   SeqTrainerConfig config = usual;
@@ -332,11 +334,9 @@ test_teacher (void)
 
   /* strong weights, and no bias of the output that would be learnt at once */
   for (gsize i = 0; i < chain->n_weights; i++)
-    teacher->weights[i] *= 2;
-  teacher
-      ->weights[chain->weights_at[1]
-                + seq_tensor_index (&chain->layers[1]->tensors[1], 0, 0, 0)] =
-      0;
+    weights[i] *= 2;
+  weights[chain->weights_at[1]
+          + seq_tensor_index (&chain->layers[1]->tensors[1], 0, 0, 0)] = 0;
   for (gsize t = 0; t < p.data.n_frames; t += 100) {
     SeqPass pass = {
       .n_frames = 100, .weights = teacher->weights, .state = state
@@ -367,9 +367,11 @@ test_teacher (void)
 static SeqModel *
 fit_ar (const float *x, gsize n, guint n_channels)
 {
+  const double half = 0.5, two = 2, five = 5;
   GVariantDict options;
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqModel) model = NULL;
+  g_autoptr (SeqModel) model = NULL, scaled = NULL;
+  g_autoptr (SeqBuilder) builder = NULL;
   SeqModel *fitted;
 
   g_variant_dict_init (&options, NULL);
@@ -378,11 +380,11 @@ fit_ar (const float *x, gsize n, guint n_channels)
   model = seq_model_new_untrained (
       "ar", g_variant_dict_end (&options), 1, 1, FALSE, FALSE, 0, &error);
   g_assert_no_error (error);
-  model->in_shift[0] = model->out_shift[0] = 5;
-  model->normalised = TRUE;
-  model->in_scale[0] = 0.5;
-  model->out_scale[0] = 2;
-  fitted = seq_fit (model, x, n, n_channels, &error);
+  builder = seq_builder_new_from (model);
+  seq_builder_set_scales (builder, &half, &five, &two, &five);
+  scaled = seq_builder_finish (builder, &error);
+  g_assert_no_error (error);
+  fitted = seq_fit (scaled, x, n, n_channels, &error);
   g_assert_no_error (error);
   return fitted;
 }
@@ -528,7 +530,7 @@ test_broken (void)
   SeqTrainer *trainer;
 
   for (guint i = 0; i < model->chain->layers[0]->n_out; i++)
-    model->weights[i] = NAN;
+    ((real *) model->weights)[i] = NAN;
   trainer = trainer_new (model, &p, &config);
   epochs (trainer, 6);
   g_assert_cmpint (seq_trainer_report (trainer)->end, ==, SEQ_TRAINER_BROKEN);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "tools/bench.h"
+#include "src/chain.h"
 
 #include "src/cpu.h"
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/cpu.h"
+#include "src/chain.h"
 #include "src/io/load.h"
 #include "tools/bench.h"
 #include "tools/hints.h"
@@ -30,8 +31,8 @@ print_model (SeqModel *model, const char *path)
     const SeqLayer *layer = chain->layers[i];
     g_autofree char *config = g_variant_print (layer->config, FALSE);
 
-    g_print ("layer %u: %s, %u -> %u%s%s\n", i, layer->klass->name, layer->n_in,
-        layer->n_out, strlen (config) > 2 ? " " : "",
+    g_print ("layer %u: %s, %u -> %u%s%s\n", i, layer->klass->kind.name,
+        layer->n_in, layer->n_out, strlen (config) > 2 ? " " : "",
         strlen (config) > 2 ? config : "");
     for (guint k = 0; k < layer->n_tensors; k++) {
       const SeqTensor *t = &layer->tensors[k];

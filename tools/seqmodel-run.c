@@ -189,7 +189,7 @@ seqmodel_run (int argc, char **argv)
   if (!stream
       || (params
           && !set_params (
-              stream, params, model->chain->n_in - model->n_signal, &error)))
+              stream, params, model->n_in - model->n_signal, &error)))
     return error->domain == G_OPTION_ERROR
                ? seqmodel_usage_error ("run", "%s", error->message)
                : seqmodel_refused ("run", error);

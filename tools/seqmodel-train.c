@@ -8,6 +8,7 @@
  * (src/train/), and saves what did best in validation. What it is told and
  * what it says lies in train-options.c and train-report.c.
  */
+#include "src/builder.h"
 #include "src/io/load.h"
 #include "src/live/stream.h"
 #include "src/train/fit.h"
@@ -250,6 +251,17 @@ measure (const SeqRecording *r, gsize n_frames, guint k, guint n, double *mean,
   *deviation = sqrt (squares / count);
 }
 
+/* Puts in place of the model the one that was built from it, which cannot fail:
+ * no layer has changed. */
+static void
+replace_model (Session *s, SeqBuilder *builder)
+{
+  g_autoptr (SeqModel) before = s->model;
+
+  s->model = seq_builder_finish (builder, NULL);
+  g_assert (s->model);
+}
+
 /* Sets the scales of a new model from the training part. A predictor sees
  * deviations from the mean; an effect keeps its zero, and its level too
  * unless that is odd, for Adam is at home with numbers about 1. */
@@ -257,9 +269,12 @@ static gboolean
 normalise (Session *s, gsize n_frames, GError **error)
 {
   const TrainOptions *o = &s->options;
-  SeqModel *m = s->model;
-  guint n = m->chain->n_in;
-  gboolean always = g_str_equal (o->normalize, "on");
+  guint n = s->model->n_in;
+  g_autoptr (SeqBuilder) builder = seq_builder_new_from (s->model);
+  g_autofree double *values = g_new0 (double, 4 * n);
+  double *in_scale = values, *in_shift = in_scale + n;
+  double *out_scale = in_shift + n, *out_shift = out_scale + n;
+  gboolean normalised = FALSE, always = g_str_equal (o->normalize, "on");
 
   if (g_str_equal (o->normalize, "off") || o->export)
     return TRUE;
@@ -276,21 +291,26 @@ normalise (Session *s, gsize n_frames, GError **error)
           in_deviation > 0 ? out->name : s->in->name, n_frames);
       return FALSE;
     }
+    in_scale[k] = out_scale[k] = 1;
     if (s->predicts) {
-      m->in_shift[k] = m->out_shift[k] = mean;
-      m->in_scale[k] = 1 / deviation;
-      m->out_scale[k] = deviation;
-      m->normalised = TRUE;
+      in_shift[k] = out_shift[k] = mean;
+      in_scale[k] = 1 / deviation;
+      out_scale[k] = deviation;
+      normalised = TRUE;
       continue;
     }
     if (always || in_deviation < 0.01 || in_deviation > 1) {
-      m->in_scale[k] = 0.1 / in_deviation;
-      m->normalised = TRUE;
+      in_scale[k] = 0.1 / in_deviation;
+      normalised = TRUE;
     }
     if (always || deviation < 0.01 || deviation > 1) {
-      m->out_scale[k] = deviation / 0.1;
-      m->normalised = TRUE;
+      out_scale[k] = deviation / 0.1;
+      normalised = TRUE;
     }
+  }
+  if (normalised) {
+    seq_builder_set_scales (builder, in_scale, in_shift, out_scale, out_shift);
+    replace_model (s, builder);
   }
   return TRUE;
 }
@@ -307,7 +327,6 @@ new_model (Session *s, GError **error)
       (guint64) o->seed, error);
   if (!s->model)
     return FALSE;
-  s->model->rate = s->in->rate;
   return normalise (s,
       MAX (1, (gsize) ((double) s->data.n_frames * s->config.parts[SEQ_TRAIN]
                        / (s->config.parts[SEQ_TRAIN]
@@ -335,18 +354,12 @@ load_model (Session *s, GError **error)
         o->from, s->model->rate, s->in->rate, s->model->rate);
     return FALSE;
   }
-  if (s->model->rate == 0)
-    s->model->rate = s->in->rate;
   chain = s->model->chain;
   if (g_str_equal (
-          chain->layers[chain->n_layers - 1]->klass->name, "readout")) {
+          chain->layers[chain->n_layers - 1]->klass->kind.name, "readout")) {
     /* one that learnt as it went: a dense layer with what it knew */
-    real *state = seq_alloc (chain->n_state);
-    SeqModel *plain;
+    SeqModel *plain = seq_model_with_learnt (s->model, NULL, NULL, error);
 
-    seq_chain_start (chain, s->model->weights, state);
-    plain = seq_model_with_learnt (s->model, s->model->weights, state, error);
-    seq_free (state);
     seq_model_unref (s->model);
     s->model = plain;
   }
@@ -357,12 +370,17 @@ static gboolean
 make_model (Session *s, GError **error)
 {
   const TrainOptions *o = &s->options;
+  g_autoptr (SeqBuilder) builder = NULL;
   guint horizon;
 
   if (!(o->from ? load_model (s, error) : new_model (s, error)))
     return FALSE;
   horizon = o->horizon ? (guint) o->horizon : MAX (1, s->model->horizon);
-  s->model->horizon = s->predicts ? horizon : 0;
+  builder = seq_builder_new_from (s->model);
+  seq_builder_set_horizon (builder, s->predicts ? horizon : 0);
+  if (s->model->rate == 0)
+    seq_builder_set_rate (builder, s->in->rate);
+  replace_model (s, builder);
   if (s->predicts && s->in->n_frames <= horizon) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
         "%s: %" G_GSIZE_FORMAT " frames leave nothing to predict %u ahead",
@@ -380,10 +398,12 @@ make_model (Session *s, GError **error)
 
 /* --- at the end ----------------------------------------------------------- */
 
+/* value: taken */
 static void
-put (SeqModel *model, const char *key, char *value)
+put (SeqBuilder *builder, const char *key, char *value)
 {
-  g_hash_table_replace (model->metadata, g_strdup (key), value);
+  seq_builder_set_metadata (builder, key, value);
+  g_free (value);
 }
 
 static char *
@@ -421,34 +441,36 @@ list (const double *values, guint n)
 static void
 describe (Session *s, double validation, const Outcome *o)
 {
-  SeqModel *m = s->model;
+  const SeqModel *m = s->model;
+  g_autoptr (SeqBuilder) builder = seq_builder_new_from (m);
   const SeqChain *chain = m->chain;
   GString *layers = g_string_new (NULL);
 
   for (guint i = 0; i < chain->n_layers; i++)
     g_string_append_printf (layers, "%s%s %ux%u", i ? ", " : "",
-        chain->layers[i]->klass->name, chain->layers[i]->n_in,
+        chain->layers[i]->klass->kind.name, chain->layers[i]->n_in,
         chain->layers[i]->n_out);
-  put (m, "kind", g_strdup (chain->layers[0]->klass->name));
-  put (m, "layers", g_string_free (layers, FALSE));
-  put (m, "task", g_strdup (s->predicts ? "prediction" : "effect"));
-  put (m, "horizon", number (m->horizon));
-  put (m, "sample_rate", number (m->rate));
-  put (m, "residual", number (chain->skip));
+  put (builder, "kind", g_strdup (chain->layers[0]->klass->kind.name));
+  put (builder, "layers", g_string_free (layers, FALSE));
+  put (builder, "task", g_strdup (s->predicts ? "prediction" : "effect"));
+  put (builder, "horizon", number (m->horizon));
+  put (builder, "sample_rate", number (m->rate));
+  put (builder, "residual", number (chain->skip));
   if (m->normalised) {
-    put (m, "in_scale", list (m->in_scale, chain->n_in));
-    put (m, "in_shift", list (m->in_shift, chain->n_in));
-    put (m, "out_scale", list (m->out_scale, chain->n_out));
-    put (m, "out_shift", list (m->out_shift, chain->n_out));
+    put (builder, "in_scale", list (m->in_scale, chain->n_in));
+    put (builder, "in_shift", list (m->in_shift, chain->n_in));
+    put (builder, "out_scale", list (m->out_scale, chain->n_out));
+    put (builder, "out_shift", list (m->out_shift, chain->n_out));
   }
-  put (m, "in_level_db", level (s->in));
+  put (builder, "in_level_db", level (s->in));
   if (s->target)
-    put (m, "target_level_db", level (s->target));
-  put (m, "validation_esr", number (validation));
+    put (builder, "target_level_db", level (s->target));
+  put (builder, "validation_esr", number (validation));
   if (g_str_equal (o->split, "test"))
-    put (m, "test_esr", number (o->esr));
-  put (m, "trained_by", g_strdup ("seqmodel train"));
-  put (m, "command", g_strdup (s->command));
+    put (builder, "test_esr", number (o->esr));
+  put (builder, "trained_by", g_strdup ("seqmodel train"));
+  put (builder, "command", g_strdup (s->command));
+  replace_model (s, builder);
 }
 
 /* Saves the model and its export, and tells how it went. */
@@ -570,7 +592,7 @@ persistence (const Session *s, gsize start, gsize n)
   if (!s->predicts)
     return NAN;
   for (gsize i = start * d->n_in; i < (start + n) * d->n_in; i++) {
-    guint k = (guint) (i % d->n_in % s->model->chain->n_out);
+    guint k = (guint) (i % d->n_in % s->model->n_out);
 
     error += pow ((double) d->target[i] - d->in[i], 2);
     power += pow (d->target[i] - s->model->out_shift[k], 2);
@@ -722,6 +744,7 @@ descend (Session *s, GError **error)
     [SEQ_TRAINER_BROKEN] = "no update of the last epoch was finite" };
   g_autoptr (SeqTrainer) trainer =
       seq_trainer_new (s->model, &s->data, &s->config, error);
+  g_autoptr (SeqBuilder) builder = NULL;
   const SeqTrainerReport *r;
   Outcome o = { .model = s->options.output, .split = "test" };
   gsize start, n_frames;
@@ -756,8 +779,10 @@ descend (Session *s, GError **error)
   }
   o.persistence = persistence (s, start, n_frames);
   o.reason = report_learnt (&o) ? NULL : reason (s, r);
-  put (s->model, "epochs", number (r->epoch));
-  put (s->model, "best_epoch", number (r->best_epoch));
+  builder = seq_builder_new_from (s->model);
+  put (builder, "epochs", number (r->epoch));
+  put (builder, "best_epoch", number (r->best_epoch));
+  replace_model (s, builder);
   report_say (&s->report, "%s after %u epochs, %.1f s; best was epoch %u",
       o.end, r->epoch,
       (double) (g_get_monotonic_time () - s->report.began) / 1e6,

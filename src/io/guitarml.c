@@ -75,13 +75,14 @@ seq_read_guitarml (json_t *root, GVariant *hints, GError **error)
     goto done;
 
   first = model->chain->layers[0];
-  if (g_ascii_strcasecmp (first->klass->name, unit) != 0 || first->n_in != n_in
-      || first->n_out != hidden_size || model->chain->n_out != n_out
-      || n_layers < 1 || model->chain->n_layers < n_layers + 1
-      || !g_str_equal (
-          model->chain->layers[n_layers - 1]->klass->name, first->klass->name)
-      || g_str_equal (
-          model->chain->layers[n_layers]->klass->name, first->klass->name)) {
+  if (g_ascii_strcasecmp (first->klass->kind.name, unit) != 0
+      || first->n_in != n_in || first->n_out != hidden_size
+      || model->chain->n_out != n_out || n_layers < 1
+      || model->chain->n_layers < n_layers + 1
+      || !g_str_equal (model->chain->layers[n_layers - 1]->klass->kind.name,
+          first->klass->kind.name)
+      || g_str_equal (model->chain->layers[n_layers]->klass->kind.name,
+          first->klass->kind.name)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "GuitarML: model_data says %u layers of %s %u with %u inputs and %u "
         "outputs, the tensors of state_dict are of another shape",

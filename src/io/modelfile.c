@@ -30,9 +30,9 @@ typedef struct {
 static gboolean
 is_recurrent (const SeqLayer *layer)
 {
-  return g_str_equal (layer->klass->name, "lstm")
-         || g_str_equal (layer->klass->name, "gru")
-         || g_str_equal (layer->klass->name, "rnn");
+  return g_str_equal (layer->klass->kind.name, "lstm")
+         || g_str_equal (layer->klass->kind.name, "gru")
+         || g_str_equal (layer->klass->kind.name, "rnn");
 }
 
 /* Places of all layers of a chain. */
@@ -55,11 +55,11 @@ places_of (SeqLayer *const *layers, guint n_layers)
     for (guint j = 0; j < i; j++)
       nth += layers[j]->klass == layer->klass && places[j].k == 0;
     if (nth == 1)
-      g_snprintf (
-          places[i].path, sizeof places[i].path, "%s.", layer->klass->name);
+      g_snprintf (places[i].path, sizeof places[i].path, "%s.",
+          layer->klass->kind.name);
     else
       g_snprintf (places[i].path, sizeof places[i].path, "%s%u.",
-          layer->klass->name, nth);
+          layer->klass->kind.name, nth);
   }
   return places;
 }
@@ -122,7 +122,7 @@ add_layer (GArray *tensors, const SeqLayer *layer, const Place *place,
               (float) weights[seq_tensor_index (t, g, r, c)];
     /* PyTorch wants both biases of every recurrent layer */
     if (is_recurrent (layer) && g_str_equal (t->name, "bias")
-        && !g_str_equal (layer->klass->name, "gru"))
+        && !g_str_equal (layer->klass->kind.name, "gru"))
       add_tensor (tensors, name_of (layer, place, "bias_hh"), 1,
           (gsize) t->gates * t->rows, 1);
   }
@@ -140,8 +140,8 @@ facts_of (const SeqModel *model)
   g_autoptr (GVariant) facts = NULL;
 
   for (guint i = 0; i < chain->n_layers; i++)
-    g_variant_builder_add (&layers, "(s@a{sv})", chain->layers[i]->klass->name,
-        chain->layers[i]->config);
+    g_variant_builder_add (&layers, "(s@a{sv})",
+        chain->layers[i]->klass->kind.name, chain->layers[i]->config);
   for (guint i = 0; i < 4 && model->normalised; i++)
     for (guint k = 0; k < (i < 2 ? chain->n_in : chain->n_out); k++)
       g_variant_builder_add (&scales, "d", all[i][k]);

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "src/model.h"
+#include "src/builder.h"
 
 #include <jansson.h>
 

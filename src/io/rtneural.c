@@ -596,7 +596,7 @@ static json_t *
 write_layer (const SeqModel *model, guint i, GError **error)
 {
   const SeqLayer *layer = model->chain->layers[i];
-  const char *kind = layer->klass->name, *word = "";
+  const char *kind = layer->klass->kind.name, *word = "";
   json_t *shape = json_pack ("[n, n, i]", (int) layer->n_out), *weights = NULL;
   guint reset_after;
 

@@ -242,8 +242,9 @@ add_layer (SeqBuilder *builder, GPtrArray *arrays, const Module *module,
     return 0;
   }
   kind = gates == 4 ? "lstm" : gates == 3 ? "gru" : "rnn";
-  if (!g_str_equal (kind,
-          k ? seq_builder_layer (builder, first + k - 1)->klass->name : kind)) {
+  if (!g_str_equal (
+          kind, k ? seq_builder_layer (builder, first + k - 1)->klass->kind.name
+                  : kind)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "module '%s': layer %u is of another kind than the one before it",
         module->path, k);

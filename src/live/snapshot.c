@@ -6,6 +6,7 @@
  * "seqfilter.snapshot": a GVariant of type FACTS in text form.
  */
 #include "src/live/snapshot.h"
+#include "src/builder.h"
 #include "src/io/safetensors.h"
 
 #include <string.h>
@@ -26,8 +27,8 @@ facts_of (
       G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a(sa{sv})"));
 
   for (guint i = 0; i < chain->n_layers; i++)
-    g_variant_builder_add (&layers, "(s@a{sv})", chain->layers[i]->klass->name,
-        chain->layers[i]->config);
+    g_variant_builder_add (&layers, "(s@a{sv})",
+        chain->layers[i]->klass->kind.name, chain->layers[i]->config);
   return g_variant_new (FACTS, VERSION, &layers, chain->n_in, chain->skip,
       model->n_signal, model->horizon, model->rate, model->normalised,
       model->format, config->learn, config->learning_rate, config->window,
@@ -88,7 +89,6 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
 {
   g_autoptr (GVariant) layers = g_variant_get_child_value (facts, 1);
   g_autoptr (SeqBuilder) builder = NULL;
-  g_autoptr (SeqModel) model = NULL;
   g_autofree double *scales = NULL;
   guint n_in, skip, n_signal, horizon, n_scales;
   gboolean normalised;
@@ -132,17 +132,13 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
     seq_builder_set_scales (builder, scales, scales + n_in, scales + 2 * n_in,
         scales + 2 * n_in + n_out);
   }
-  model = seq_builder_finish (builder, error);
-  if (!model)
-    return NULL;
-  bytes = find (
-      file, "seqfilter.params", model->chain->n_weights * sizeof (real), error);
+  bytes = find (file, "seqfilter.params",
+      seq_builder_n_weights (builder) * sizeof (real), error);
   if (!bytes)
     return NULL;
-  memcpy (model->weights, bytes, model->chain->n_weights * sizeof (real));
-  /* another machine packs otherwise */
-  seq_chain_pack (model->chain, model->weights);
-  return g_steal_pointer (&model);
+  /* what was packed is packed again: another machine packs otherwise */
+  seq_builder_set_weights (builder, bytes);
+  return seq_builder_finish (builder, error);
 }
 
 /* Channels a lane, as seq_stream_new() will have them. */

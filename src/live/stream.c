@@ -18,6 +18,7 @@
  * are models from a file, which know what they were trained on.
  */
 #include "src/live/stream.h"
+#include "src/builder.h"
 #include "src/cpu.h"
 #include "src/live/learner.h"
 
@@ -138,7 +139,7 @@ describe_shape (const SeqStream *stream)
     g_autofree char *config = g_variant_print (chain->layers[i]->config, TRUE);
 
     g_string_append_printf (
-        text, "%s %s; ", chain->layers[i]->klass->name, config);
+        text, "%s %s; ", chain->layers[i]->klass->kind.name, config);
   }
   g_checksum_update (
       sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
@@ -190,15 +191,15 @@ seq_stream_new (SeqModel *model, guint n_channels,
     for (guint i = 0; i < chain->n_layers; i++) {
       const SeqLayerClass *klass = chain->layers[i]->klass;
 
-      if (!(klass->flags & SEQ_LAYER_TRAINS)) {
+      if (!(klass->kind.flags & SEQ_KIND_TRAINS)) {
         g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-            "the layer %s has no gradient to learn by", klass->name);
+            "the layer %s has no gradient to learn by", klass->kind.name);
         return NULL;
       }
       if (chain->layers[i]->quantised) {
         g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
             "layer %u, %s, has its weights in %s and cannot learn by gradient",
-            i, klass->name, seq_layer_precision (chain->layers[i]));
+            i, klass->kind.name, seq_layer_precision (chain->layers[i]));
         return NULL;
       }
     }
@@ -506,22 +507,23 @@ in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
 SeqModel *
 seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
 {
-  SeqModel *model = seq_model_with_learnt (stream->model,
-      stream->learners ? stream->learners[lane]->weights
-                       : stream->model->weights,
+  g_autoptr (SeqModel) learnt = seq_model_with_learnt (stream->model,
+      stream->learners ? stream->learners[lane]->weights : NULL,
       lane_state (stream, lane), error);
+  guint n = stream->n_signal;
+  g_autofree double *values = g_new (double, 4 * n);
+  double *shift = values, *scale = shift + n, *inverse = scale + n;
+  g_autoptr (SeqBuilder) builder = NULL;
 
-  /* the copy is ours alone so far */
-  for (guint k = 0; model && stream->running && k < stream->n_signal; k++) {
-    double shift, scale;
-
-    in_scale (stream, lane * stream->n_signal + k, &shift, &scale);
-    model->in_shift[k] = model->out_shift[k] = shift;
-    model->in_scale[k] = scale;
-    model->out_scale[k] = 1 / scale;
-    model->normalised = TRUE;
+  if (!learnt || !stream->running)
+    return g_steal_pointer (&learnt);
+  for (guint k = 0; k < n; k++) {
+    in_scale (stream, lane * n + k, &shift[k], &scale[k]);
+    inverse[k] = 1 / scale[k];
   }
-  return model;
+  builder = seq_builder_new_from (learnt);
+  seq_builder_set_scales (builder, scale, shift, inverse, shift);
+  return seq_builder_finish (builder, error);
 }
 
 /* --- samples ---------------------------------------------------------------
@@ -877,7 +879,7 @@ judge (SeqStream *stream, guint c, guint first, guint n)
     channel.residual_power =
         (1 - rate) * channel.residual_power + rate * MIN (r[t] * r[t], DBL_MAX);
   }
-  if (chain->layers[chain->n_layers - 1]->klass->flags & SEQ_LAYER_SCORES)
+  if (chain->layers[chain->n_layers - 1]->klass->kind.flags & SEQ_KIND_SCORES)
     for (guint t = first; t < n; t++)
       score[t] = stream->bits[t * stream->n_lanes + c / stream->n_signal];
   else

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/train/fit.h"
+#include "src/chain.h"
 
 #include <math.h>
 #include <string.h>
@@ -61,7 +62,8 @@ seq_fit (SeqModel *model, const float *x, gsize n_frames, guint n_channels,
 
   if (!seq_chain_learns (chain) || !last->export_weights) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "a model of kind %s has nothing that one pass could fit", last->name);
+        "a model of kind %s has nothing that one pass could fit",
+        last->kind.name);
     return NULL;
   }
   if (n_channels % chain->n_in || chain->n_in != chain->n_out) {

@@ -20,6 +20,7 @@
  * shards' order: so neither threads nor their timing show in the bits.
  */
 #include "src/train/trainer.h"
+#include "src/chain.h"
 #include "src/adam.h"
 #include "src/cpu.h"
 #include "src/io/safetensors.h"
@@ -807,16 +808,17 @@ check (const SeqModel *model, const SeqTrainerData *data,
   double sum = 0;
 
   for (guint i = 0; i < chain->n_layers; i++)
-    if ((chain->layers[i]->klass->flags & (SEQ_LAYER_TRAINS | SEQ_LAYER_LEARNS))
-        != SEQ_LAYER_TRAINS) {
+    if ((chain->layers[i]->klass->kind.flags
+            & (SEQ_KIND_TRAINS | SEQ_KIND_LEARNS))
+        != SEQ_KIND_TRAINS) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "layer %u, %s, cannot be trained by gradient", i,
-          chain->layers[i]->klass->name);
+          chain->layers[i]->klass->kind.name);
       return FALSE;
     } else if (chain->layers[i]->quantised) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "layer %u, %s, has its weights in %s and cannot be trained", i,
-          chain->layers[i]->klass->name,
+          chain->layers[i]->klass->kind.name,
           seq_layer_precision (chain->layers[i]));
       return FALSE;
     }
@@ -921,8 +923,9 @@ fingerprint (const SeqTrainer *self, const SeqTrainerData *data)
   g_checksum_update (sum, (const guchar *) self->model->weights,
       (gssize) (chain->n_weights * sizeof (real)));
   for (guint i = 0; i < chain->n_layers; i++)
-    g_string_append_printf (text, "%s %ux%u, ", chain->layers[i]->klass->name,
-        chain->layers[i]->n_in, chain->layers[i]->n_out);
+    g_string_append_printf (text, "%s %ux%u, ",
+        chain->layers[i]->klass->kind.name, chain->layers[i]->n_in,
+        chain->layers[i]->n_out);
   g_string_append_printf (text,
       "residual %u, segment %u, warmup %u, independent %d, update %u, batch "
       "%u, patience %u, early %u, loss %d, pre-emphasis %g, dc %g, rate %g, "

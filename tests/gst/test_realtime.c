@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <sys/syscall.h>
 
+#include "src/builder.h"
 #include "src/io/load.h"
 
 static _Thread_local gboolean counting;

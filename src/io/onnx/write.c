@@ -235,8 +235,8 @@ add_state (Writer *w, guint layer, const char *tensor)
 static gboolean
 write_recurrent (Writer *w, guint layer, const SeqLayer *l, GError **error)
 {
-  gboolean lstm = g_str_equal (l->klass->name, "lstm");
-  gboolean gru = g_str_equal (l->klass->name, "gru");
+  gboolean lstm = g_str_equal (l->klass->kind.name, "lstm");
+  gboolean gru = g_str_equal (l->klass->kind.name, "gru");
   const guint8 *gates = lstm ? lstm_gates : gru ? gru_gates : one_gate;
   const char *nonlinearity = "tanh";
   guint reset_after;
@@ -352,10 +352,11 @@ write_layer (Writer *w, guint layer, GError **error)
   const SeqLayer *l = w->model->chain->layers[layer];
 
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
-    if (g_str_equal (l->klass->name, kinds[i].kind))
+    if (g_str_equal (l->klass->kind.name, kinds[i].kind))
       return kinds[i].write (w, layer, l, error);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "ONNX: layer %u, %s, has no place in that format", layer, l->klass->name);
+      "ONNX: layer %u, %s, has no place in that format", layer,
+      l->klass->kind.name);
   return FALSE;
 }
 
