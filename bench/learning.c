@@ -12,11 +12,11 @@
 #include "src/live/stream.h"
 #include "src/cpu.h"
 #include "tests/signals.h"
+#include "tools/bench.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct {
   const char *name, *kind;
@@ -42,16 +42,6 @@ static GVariantDict options;
 static double rate = 3e-3;
 static guint window = 64, layers = 1, seed = 0;
 static gboolean residual = TRUE;
-
-/* Nanoseconds of this thread, so that others' work on the core is not seen. */
-static double
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double) t.tv_sec * 1e9 + (double) t.tv_nsec;
-}
 
 static double
 gain (double signal, double left)
@@ -105,9 +95,9 @@ bench (const Entry *entry, const TestSignal *s)
     g_print ("%-8s %-14s %s\n", s->name, entry->name, error->message);
     return;
   }
-  start = now ();
+  start = bench_now ();
   seq_stream_process (stream, &in, outputs, s->n_frames, 1, 1, 0);
-  ns = (now () - start) / s->n_frames;
+  ns = (bench_now () - start) / s->n_frames;
   print (entry->name, s, r, ns);
   seq_stream_stats (stream, FALSE, &stats);
   if (stats.n_rollbacks)

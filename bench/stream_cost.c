@@ -3,6 +3,8 @@
  */
 #include "bench/stream_cost.h"
 
+#include "tools/bench.h"
+
 double
 stream_cost (SeqModel *model, SeqLearn learn, guint before, guint n_timed)
 {
@@ -17,14 +19,14 @@ stream_cost (SeqModel *model, SeqLearn learn, guint before, guint n_timed)
   SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ y }, 1 };
   const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, &out, NULL, NULL };
   double memory = 0;
-  gint64 start;
+  double start;
 
   for (guint t = 0; t < n; t++)
     x[t] = (float) (memory = .9 * memory + g_rand_double_range (rand, -1, 1));
   seq_stream_process (stream, &in, outputs, before, 1, 1, 0);
   in.channel[0] = x + before;
   out.channel[0] = y + before;
-  start = g_get_monotonic_time ();
+  start = bench_now ();
   seq_stream_process (stream, &in, outputs, n_timed, 1, 1, 0);
-  return (g_get_monotonic_time () - start) * 1e3 / n_timed;
+  return (bench_now () - start) / n_timed;
 }

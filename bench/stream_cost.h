@@ -5,8 +5,8 @@
 
 #include "src/live/stream.h"
 
-/* ns a sample over n_timed frames after `before` others, of a model of one
- * channel on noise with memory: of all signals the one in which the naive
- * search can give up least early. */
+/* ns of CPU time a sample over n_timed frames, after `before` others, of a
+ * model of one channel. The signal is low-passed noise, on which the naive
+ * model's search can stop early least often. */
 double stream_cost (
     SeqModel *model, SeqLearn learn, guint before, guint n_timed);

@@ -14,71 +14,15 @@
 #include "src/chain.h"
 #include "src/cpu.h"
 #include "src/train/trainer.h"
+#include "tools/bench.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define FRAMES 110000
 #define BATCH 16
 #define UPDATE 500
 #define ROUNDS 10
-
-/* Microseconds of this thread, so that others' work on the core is not seen. */
-static double
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double) t.tv_sec * 1e6 + (double) t.tv_nsec / 1e3;
-}
-
-/* --- peak ------------------------------------------------------------------
- */
-
-typedef float wide __attribute__ ((vector_size (64)));
-
-/* Multiply-adds from registers, 16 to the vector; returns their number. */
-#ifdef __x86_64__
-__attribute__ ((target_clones ("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#endif
-static double
-multiply_add (float *x, guint n)
-{
-  wide acc[10], factor = { 0 };
-
-  factor += *x;
-  for (guint k = 0; k < 10; k++)
-    acc[k] = factor + (float) k;
-  for (guint i = 0; i < n; i++)
-#pragma GCC unroll 10
-    for (guint k = 0; k < 10; k++)
-      acc[k] = acc[k] * factor + factor;
-  for (guint k = 1; k < 10; k++)
-    acc[0] += acc[k];
-  *x = acc[0][0];
-  return 160.0 * n;
-}
-
-/* A microsecond's. */
-static double
-peak (void)
-{
-  double most = 0;
-
-  for (guint i = 0; i < 50; i++) {
-    float x = 0.5f;
-    double start = now ();
-    double n = multiply_add (&x, 100000);
-
-    most = MAX (most, n / (now () - start));
-  }
-  return most;
-}
-
-/* --- training --------------------------------------------------------------
- */
 
 /* Multiply-adds of the matrices, a sample. */
 static double
@@ -99,7 +43,7 @@ multiply_adds (const SeqChain *chain)
 
 static void
 bench (const char *kind, guint size, const float *in, const float *target,
-    double most)
+    const BenchPeaks *peaks)
 {
   SeqTrainerData data = { FRAMES, 1, 1, in, target };
   SeqTrainerConfig config = { .segment = UPDATE + 1,
@@ -123,19 +67,19 @@ bench (const char *kind, guint size, const float *in, const float *target,
       1, &error);
   g_autoptr (SeqTrainer) trainer =
       model ? seq_trainer_new (model, &data, &config, &error) : NULL;
-  double best = 0, work;
+  double best = 0 /* a ns */, work;
 
   if (!trainer)
     g_error ("%s", error->message);
   for (guint i = 0; i < ROUNDS; i++) {
-    double start = now ();
+    double start = bench_now ();
 
     seq_trainer_batch (trainer);
-    best = MAX (best, (double) BATCH * UPDATE / (now () - start));
+    best = MAX (best, (double) BATCH * UPDATE / (bench_now () - start));
   }
   work = multiply_adds (model->chain) * best;
-  g_print ("%-5s %5u %12.2f %14.1f %8.0f %%\n", kind, size, best, work / 1e3,
-      100 * work / most);
+  g_print ("%-5s %5u %12.2f %14.1f %8.0f %%\n", kind, size, best * 1e3, work,
+      100 * work / peaks->multiply_adds);
 }
 
 int
@@ -145,21 +89,23 @@ main (int argc, char **argv)
   static const char *const kinds[] = { "lstm", "gru", "rnn" };
   g_autofree float *in = g_new (float, FRAMES), *target = g_new (float, FRAMES);
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
-  double most = peak (), low = 0;
+  BenchPeaks peaks;
+  double low = 0;
 
   for (guint i = 0; i < FRAMES; i++) {
     low += 0.1 * (g_rand_double_range (rand, -1, 1) - low);
     in[i] = (float) low;
     target[i] = (float) tanh (5 * low);
   }
-  g_print ("instruction set %s; peak %.1f thousand million multiply-adds a "
-           "second\n%-5s %5s %12s %14s %10s\n",
-      seq_isa_name (seq_cpu_isa ()), most / 1e3, "kind", "size", "M samples/s",
-      "G mult-adds/s", "of peak");
+  bench_peaks (&peaks);
+  g_print ("instruction set %s; peak %.1f multiply-adds a ns\n"
+           "%-5s %5s %12s %14s %10s\n",
+      seq_isa_name (seq_cpu_isa ()), peaks.multiply_adds, "kind", "size",
+      "M samples/s", "mult-adds/ns", "of peak");
   for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
     for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
       if ((argc < 2 || g_str_equal (argv[1], kinds[k]))
           && (argc < 3 || atoi (argv[2]) == (int) sizes[s]))
-        bench (kinds[k], sizes[s], in, target, most);
+        bench (kinds[k], sizes[s], in, target, &peaks);
   return 0;
 }

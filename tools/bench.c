@@ -8,30 +8,42 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-static double
-now (void)
+#define READINGS 150
+#define READING 2e5 /* ns: the clock takes some 100 of them */
+
+double
+bench_now (void)
 {
-  return g_get_monotonic_time () * 1e3;
+  struct timespec t;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double) t.tv_sec * 1e9 + (double) t.tv_nsec;
+}
+
+static double
+time_calls (void (*call) (gpointer), gpointer data, guint n)
+{
+  double start = bench_now ();
+
+  for (guint i = 0; i < n; i++)
+    call (data);
+  return bench_now () - start;
 }
 
 double
 bench_best (void (*call) (gpointer), gpointer data)
 {
-  double least = INFINITY;
+  guint n = 1;
+  double least;
 
-  for (guint i = 0; i < 150; i++) {
-    guint n = 0;
-    double start = now (), ns;
-
-    do {
-      call (data);
-      n++;
-    } while ((ns = now () - start) < 2e5);
-    least = MIN (least, ns / n);
-  }
-  return least;
+  while ((least = time_calls (call, data, n)) < READING)
+    n *= 2;
+  for (guint i = 0; i < READINGS; i++)
+    least = MIN (least, time_calls (call, data, n));
+  return least / n;
 }
 
 /* --- peaks ---------------------------------------------------------------- */

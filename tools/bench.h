@@ -24,7 +24,12 @@ typedef struct {
 /* Takes about a second. */
 void bench_peaks (BenchPeaks *peaks);
 
-/* Best of many: ns of one call. */
+/* ns of CPU time that the calling thread has used: other work on the machine
+ * shows little in it. */
+double bench_now (void);
+
+/* ns of one call, the best of many readings of the clock with many calls each.
+ */
 double bench_best (void (*call) (gpointer), gpointer data);
 
 /* ns a frame of all lanes, in blocks of n_frames. */
