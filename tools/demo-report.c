@@ -1,19 +1,16 @@
-/* demo-report.c: the demo's table and picture, from what its pipelines left.
+/* demo-report.c: the demo's table and picture, from what its pipelines wrote.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- *   demo-report FOLDER
+ *   demo-report FOLDER MODEL...
  *
- * Reads FOLDER/<model>.wav (float, three channels: input, prediction,
- * residual) and FOLDER/<model>.trace (GStreamer's latency tracer), prints a
- * table and leaves FOLDER/prediction.png.
+ * Reads FOLDER/MODEL.wav (float, three channels: input, prediction, residual)
+ * and FOLDER/MODEL.trace (GStreamer's latency tracer), prints a table and draws
+ * the lstm in FOLDER/prediction.png.
  */
 #include <cairo.h>
 #include <glib.h>
 #include <math.h>
 #include <string.h>
-
-static const char *const models[] = { "naive", "ar", "markov", "rnn", "lstm",
-  "gru" };
 
 typedef struct {
   guint rate, n_frames;
@@ -44,7 +41,7 @@ read_recording (const char *folder, const char *model)
     at += 8 + chunk + chunk % 2;
   }
   if (r.n_frames < 3 || r.rate == 0)
-    g_error ("%s: no samples", path);
+    g_error ("%s: has no samples", path);
   return r;
 }
 
@@ -179,30 +176,30 @@ draw (const Recording *r, const char *folder)
   label (cr, x + 30, 24, magnified);
   cairo_destroy (cr);
   if (cairo_surface_write_to_png (surface, path) != CAIRO_STATUS_SUCCESS)
-    g_error ("%s can't be written", path);
+    g_error ("%s: cannot be written", path);
   cairo_surface_destroy (surface);
 }
 
 int
 main (int argc, char **argv)
 {
-  if (argc != 2) {
-    g_printerr ("usage: demo-report FOLDER\n");
+  if (argc < 3) {
+    g_printerr ("usage: demo-report FOLDER MODEL...\n");
     return 2;
   }
   g_print ("\n| model | gain, whole | gain, last third | ns a sample | times "
            "real time |\n| --- | ---: | ---: | ---: | ---: |\n");
-  for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
-    Recording r = read_recording (argv[1], models[i]);
-    double ns = read_time (argv[1], models[i]) / r.n_frames;
+  for (int i = 2; i < argc; i++) {
+    Recording r = read_recording (argv[1], argv[i]);
+    double ns = read_time (argv[1], argv[i]) / r.n_frames;
 
-    if (i == 0)
+    if (i == 2)
       g_print ("| persistence (y = x) | %.1f dB | %.1f dB | | |\n",
           gain (&r, 0, TRUE), gain (&r, r.n_frames / 3 * 2, TRUE));
-    g_print ("| %s | %.1f dB | %.1f dB | %.0f | %.0f |\n", models[i],
+    g_print ("| %s | %.1f dB | %.1f dB | %.0f | %.0f |\n", argv[i],
         gain (&r, 0, FALSE), gain (&r, r.n_frames / 3 * 2, FALSE), ns,
         1e9 / r.rate / ns);
-    if (g_str_equal (models[i], "lstm"))
+    if (g_str_equal (argv[i], "lstm"))
       draw (&r, argv[1]);
     g_free (r.bytes);
   }
