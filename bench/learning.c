@@ -18,26 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
-  const char *name, *kind;
-  SeqLearn learn;
-} Entry;
-
-static const Entry entries[] = {
-  { "naive", "naive", SEQ_LEARN_GRADIENT },
-  { "ar", "ar", SEQ_LEARN_GRADIENT },
-  { "markov", "markov", SEQ_LEARN_GRADIENT },
-  { "rnn gradient", "rnn", SEQ_LEARN_GRADIENT },
-  { "lstm gradient", "lstm", SEQ_LEARN_GRADIENT },
-  { "gru gradient", "gru", SEQ_LEARN_GRADIENT },
-  { "rnn both", "rnn", SEQ_LEARN_BOTH },
-  { "lstm both", "lstm", SEQ_LEARN_BOTH },
-  { "gru both", "gru", SEQ_LEARN_BOTH },
-  { "rnn readout", "rnn", SEQ_LEARN_READOUT },
-  { "lstm readout", "lstm", SEQ_LEARN_READOUT },
-  { "gru readout", "gru", SEQ_LEARN_READOUT },
-};
-
 static GVariantDict options;
 static double rate = 3e-3;
 static guint window = 64, layers = 1, seed = 0;
@@ -67,10 +47,11 @@ print (const char *name, const TestSignal *s, const float *r, double ns)
 }
 
 static void
-bench (const Entry *entry, const TestSignal *s)
+bench (
+    const SeqKind *kind, SeqLearn learn, const char *name, const TestSignal *s)
 {
   SeqStreamConfig config = {
-    .learn = entry->learn, .learning_rate = rate, .window = window, .horizon = 1
+    .learn = learn, .learning_rate = rate, .window = window, .horizon = 1
   };
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) dict =
@@ -87,23 +68,46 @@ bench (const Entry *entry, const TestSignal *s)
   double start, ns;
 
   g_variant_dict_init (&options, dict);
-  model = seq_model_new_untrained (entry->kind, g_variant_ref (dict), 1, layers,
-      entry->learn >= SEQ_LEARN_READOUT, residual, seed, &error);
+  model = seq_model_new_untrained (kind->name, g_variant_ref (dict), 1, layers,
+      learn >= SEQ_LEARN_READOUT, residual, seed, &error);
   if (model)
     stream = seq_stream_new (model, 1, &config, &error);
   if (!stream) {
-    g_print ("%-8s %-14s %s\n", s->name, entry->name, error->message);
+    g_print ("%-8s %-14s %s\n", s->name, name, error->message);
     return;
   }
   start = bench_now ();
   seq_stream_process (stream, &in, outputs, s->n_frames, 1, 1, 0);
   ns = (bench_now () - start) / s->n_frames;
-  print (entry->name, s, r, ns);
+  print (name, s, r, ns);
   seq_stream_stats (stream, FALSE, &stats);
   if (stats.n_rollbacks)
     g_print ("         %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
              " updates were rolled back\n",
         stats.n_rollbacks, stats.n_updates);
+}
+
+/* Each model that users choose, and each way that it can learn. */
+static void
+bench_kinds (const TestSignal *s, const char *only)
+{
+  static const struct {
+    const char *name;
+    SeqLearn learn;
+  } learners[] = { { " gradient", SEQ_LEARN_GRADIENT },
+    { " both", SEQ_LEARN_BOTH }, { " readout", SEQ_LEARN_READOUT } };
+
+  for (const SeqKind *const *k = seq_kind_choices (); *k; k++) {
+    gboolean trains = ((*k)->flags & SEQ_KIND_TRAINS) != 0;
+
+    for (guint i = 0; i < (trains ? G_N_ELEMENTS (learners) : 1); i++) {
+      g_autofree char *name =
+          g_strconcat ((*k)->name, trains ? learners[i].name : "", NULL);
+
+      if (strstr (name, only))
+        bench (*k, learners[i].learn, name, s);
+    }
+  }
 }
 
 int
@@ -163,9 +167,7 @@ main (int argc, char **argv)
     for (guint t = 1; t < s.n_frames; t++)
       r[t] = s.x[t] - s.x[t - 1];
     print ("persistence", &s, r, 0);
-    for (guint e = 0; e < G_N_ELEMENTS (entries); e++)
-      if (strstr (entries[e].name, only))
-        bench (&entries[e], &s);
+    bench_kinds (&s, only);
     test_signal_clear (&s);
   }
   g_variant_dict_clear (&options);

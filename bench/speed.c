@@ -1,19 +1,20 @@
-/* speed.c: nanoseconds a sample of every recurrent kind and size beside
- * the floor that the machine's own peaks give (tools/bench.h) and the error
- * against float64; then of several channels, and of each precision.
+/* speed.c: nanoseconds a sample of every kind that learns by gradient, by size,
+ * beside the floor that the machine's own peaks give (tools/bench.h) and the
+ * error against float64; then of several channels, and of each precision.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * One input, a dense read-out, blocks of 64 frames: the net as it runs in the
- * element. Precisions are also held against float over the reference cases,
- * where they are (SEQ_SHARED).
+ * element. Precisions are also compared with float over the reference cases,
+ * where they are present (SEQ_SHARED).
  *
  *   bench_speed [--plot FILE.png] [KIND [SIZE]]
  */
+#include "bench/stream_cost.h"
 #include "src/builder.h"
+#include "src/chain.h"
 #include "src/cpu.h"
 #include "src/io/load.h"
 #include "tests/reference.h"
-#include "bench/stream_cost.h"
 #include "tools/bench.h"
 
 #include <cairo.h>
@@ -22,108 +23,114 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = { "rnn", "lstm", "gru" };
 static const guint sizes[] = { 8, 16, 20, 24, 32, 40, 64, 80, 128, 256 };
 static const guint channels[] = { 1, 2, 4, 8, 16, 32, 64 };
 static const guint histories[] = { 256, 1024, 4096, 16384, 65536 };
 
-/* What is plotted: ns, by kind and size, by channels, by history. */
-static double by_size[G_N_ELEMENTS (kinds)][G_N_ELEMENTS (sizes)];
-static double by_channels[G_N_ELEMENTS (channels)];
-static double by_history[G_N_ELEMENTS (histories)];
+/* What a kind costs, ns; 0 where it was not measured. */
+typedef struct {
+  const SeqKind *kind;
+  double by_size[G_N_ELEMENTS (sizes)];
+  double by_channels[G_N_ELEMENTS (channels)]; /* a channel */
+  double by_history[G_N_ELEMENTS (histories)];
+} Cost;
 
 static BenchPeaks peaks;
+static guint only_size; /* 0: all */
 
 static SeqModel *
-net (const char *kind, guint size)
+net (const SeqKind *kind, guint size)
 {
-  return seq_model_new_untrained (kind,
+  return seq_model_new_untrained (kind->name,
       g_variant_new_parsed ("{'hidden_size': <%u>}", size), 1, 1, FALSE, FALSE,
       1, NULL);
 }
 
-/* The largest difference from the textbook cell in double over 2000 frames. */
-static double
-error_of (const SeqModel *model, const char *kind)
+/* [gates * H][cols] of a layer's tensor; zeros if it has none of that name. */
+static double *
+tensor_values (const SeqModel *model, const char *name, guint n_values)
 {
   const SeqLayer *layer = model->chain->layers[0];
+  double *values = g_new0 (double, n_values), *at = values;
+
+  for (guint i = 0; i < layer->n_tensors; i++) {
+    const SeqTensor *t = &layer->tensors[i];
+
+    if (g_str_equal (t->name, name))
+      for (guint gate = 0; gate < t->gates; gate++)
+        for (guint row = 0; row < t->rows; row++)
+          for (guint col = 0; col < t->cols; col++)
+            *at++ = seq_model_get (model, 0, i, gate, row, col);
+  }
+  return values;
+}
+
+/* The largest difference from the textbook cell in double over 2000 frames; NAN
+ * if there is no textbook cell of that kind. */
+static double
+error_of (const SeqModel *model)
+{
+  const SeqLayer *layer = model->chain->layers[0];
+  const char *kind = layer->klass->kind.name;
   guint h = layer->n_out, gates = layer->tensors[0].gates;
   g_autoptr (SeqWork) work = seq_work_new (model->chain, 1, 1, FALSE);
   real *memory = seq_alloc (model->chain->n_state);
   SeqPass pass = { .n_frames = 1, .weights = model->weights, .state = memory };
-  double *w[4], worst = 0;
-  g_autofree double *state = g_new0 (double, h), *cell = g_new0 (double, h);
-  RefCell ref = { .n_in = 1, .hidden_size = h };
+  g_autofree double *w_ih = tensor_values (model, "weight_ih", gates * h);
+  g_autofree double *w_hh = tensor_values (model, "weight_hh", gates * h * h);
+  g_autofree double *b_ih = tensor_values (model, "bias", gates * h);
+  g_autofree double *b_hn = tensor_values (model, "bias_hn", h);
+  g_autofree double *b_hh = g_new0 (double, gates *h);
+  g_autofree double *carried = g_new0 (double, 2 * h);
+  const RefCell cell = { 1, h, w_ih, w_hh, b_ih, b_hh };
+  double worst = 0;
 
-  for (guint i = 0; i < 4; i++)
-    w[i] = g_new0 (double, (gsize) gates *h *(i == 1 ? h : 1));
-  for (guint i = 0; i < layer->n_tensors; i++) {
-    const SeqTensor *t = &layer->tensors[i];
-    guint first = i == 3 ? 2 : 0; /* bias_hn, of a gru's third gate */
-
-    for (guint g = 0; g < t->gates; g++)
-      for (guint r = 0; r < h; r++)
-        for (guint c = 0; c < t->cols; c++)
-          w[i][((first + g) * h + r) * t->cols + c] =
-              seq_model_get (model, 0, i, g, r, c);
-  }
-  ref.w_ih = w[0];
-  ref.w_hh = w[1];
-  ref.b_ih = w[2];
-  ref.b_hh = w[3];
+  memcpy (b_hh + (gates - 1) * h, b_hn, h * sizeof (double));
   for (guint t = 0; t < 2000; t++) {
     double x = work->in[0] = (real) sin (.3 * t);
 
+    if (!ref_step (kind, &cell, &x, carried)) {
+      worst = NAN;
+      break;
+    }
     seq_chain_run (model->chain, work, &pass);
-    if (g_str_equal (kind, "lstm"))
-      ref_lstm (&ref, &x, state, cell);
-    else if (g_str_equal (kind, "gru"))
-      ref_gru (&ref, TRUE, &x, state);
-    else
-      ref_rnn (&ref, FALSE, &x, state);
     for (guint u = 0; u < h; u++)
-      worst = MAX (worst, fabs (work->rows[0][u] - state[u]));
+      worst = MAX (worst, fabs (work->rows[0][u] - carried[u]));
   }
-  for (guint i = 0; i < 4; i++)
-    g_free (w[i]);
   seq_free (memory);
   return worst;
 }
 
 static void
-bench_sizes (const char *kind, guint size)
+bench_sizes (Cost *cost)
 {
-  g_print ("\n%-5s %4s %9s %9s %6s %9s %13s\n", "kind", "size", "ns/sample",
-      "floor", "ratio", "error", "two channels");
-  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
-    for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
-      g_autoptr (SeqModel) model = NULL;
-      double ns, floor;
+  for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
+    g_autoptr (SeqModel) model = NULL;
+    double ns, floor;
 
-      if ((kind && !g_str_equal (kind, kinds[k])) || (size && size != sizes[s]))
-        continue;
-      model = net (kinds[k], sizes[s]);
-      ns = by_size[k][s] = bench_model (model, 1, BENCH_FRAMES);
-      floor = bench_floor (&peaks, model, 1);
-      g_print ("%-5s %4u %9.1f %9.1f %6.2f %9.1e %12.2fx\n", kinds[k], sizes[s],
-          ns, floor, ns / floor, error_of (model, kinds[k]),
-          bench_model (model, 2, BENCH_FRAMES) / ns);
-    }
+    if (only_size && only_size != sizes[s])
+      continue;
+    model = net (cost->kind, sizes[s]);
+    ns = cost->by_size[s] = bench_model (model, 1, BENCH_FRAMES);
+    floor = bench_floor (&peaks, model, 1);
+    g_print ("%-8s %4u %9.1f %9.1f %6.2f %9.1e %12.2fx\n", cost->kind->name,
+        sizes[s], ns, floor, ns / floor, error_of (model),
+        bench_model (model, 2, BENCH_FRAMES) / ns);
+  }
 }
 
 static void
-bench_channels (void)
+bench_channels (Cost *cost)
 {
-  g_autoptr (SeqModel) model = net ("lstm", 32);
+  g_autoptr (SeqModel) model = net (cost->kind, 32);
 
-  g_print ("\nlstm 32: %8s %9s %12s %14s\n", "channels", "ns/frame",
-      "ns/channel", "share of peak");
   for (guint i = 0; i < G_N_ELEMENTS (channels); i++) {
     guint n = channels[i];
     double ns = bench_model (model, n, BENCH_FRAMES);
 
-    by_channels[i] = ns / n;
-    g_print ("         %8u %9.1f %12.1f %13.0f%%\n", n, ns, ns / n,
+    cost->by_channels[i] = ns / n;
+    g_print ("%-8s %8u %9.1f %12.1f %13.0f%%\n", cost->kind->name, n, ns,
+        ns / n,
         100 * bench_multiply_adds (model) * n / ns / peaks.multiply_adds);
   }
 }
@@ -158,7 +165,7 @@ bench_streams (void)
       const SeqStreamConfig config = {
         .learning_rate = 3e-3, .window = 64, .horizon = horizon
       };
-      g_autoptr (SeqModel) model = net ("rnn", 8);
+      g_autoptr (SeqModel) model = net (seq_kind_find ("rnn"), 8);
       g_autoptr (SeqStream) stream = seq_stream_new (model, n, &config, NULL);
       g_autofree float *x = g_new (float, (gsize) BENCH_FRAMES *n);
       g_autofree gpointer *at = g_new (gpointer, n);
@@ -177,26 +184,22 @@ bench_streams (void)
 }
 
 static void
-bench_precisions (void)
+bench_precisions (Cost *cost)
 {
   static const guint large[] = { 64, 128, 256, 512 };
 
-  g_print ("\n%-5s %4s %9s %9s %6s %9s %6s   (int16, int8: of float)\n", "kind",
-      "size", "float", "int16", "ratio", "int8", "ratio");
-  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
-    for (guint s = 0; s < G_N_ELEMENTS (large); s++) {
-      g_autoptr (SeqModel) model = net (kinds[k], large[s]);
-      g_autoptr (SeqModel) words =
-          seq_model_with_precision (model, "int16", NULL);
-      g_autoptr (SeqModel) bytes =
-          seq_model_with_precision (model, "int8", NULL);
-      double ns = bench_model (model, 1, BENCH_FRAMES);
-      double ns16 = bench_model (words, 1, BENCH_FRAMES);
-      double ns8 = bench_model (bytes, 1, BENCH_FRAMES);
+  for (guint s = 0; s < G_N_ELEMENTS (large); s++) {
+    g_autoptr (SeqModel) model = net (cost->kind, large[s]);
+    g_autoptr (SeqModel) words =
+        seq_model_with_precision (model, "int16", NULL);
+    g_autoptr (SeqModel) bytes = seq_model_with_precision (model, "int8", NULL);
+    double ns = bench_model (model, 1, BENCH_FRAMES);
+    double ns16 = bench_model (words, 1, BENCH_FRAMES);
+    double ns8 = bench_model (bytes, 1, BENCH_FRAMES);
 
-      g_print ("%-5s %4u %9.1f %9.1f %6.2f %9.1f %6.2f\n", kinds[k], large[s],
-          ns, ns16, ns16 / ns, ns8, ns8 / ns);
-    }
+    g_print ("%-8s %4u %9.1f %9.1f %6.2f %9.1f %6.2f\n", cost->kind->name,
+        large[s], ns, ns16, ns16 / ns, ns8, ns8 / ns);
+  }
 }
 
 /* How far precisions are from float over one reference case, in dB. One that
@@ -262,18 +265,19 @@ bench_cases (void)
   g_print ("%-40s %8.1f %8.1f\n", "the least", worst[0], worst[1]);
 }
 
-/* A naive model looks for what it hears among all that it has heard. */
+/* A kind with a history looks for what it hears among all that it has heard. */
 static void
-bench_histories (void)
+bench_histories (Cost *cost)
 {
-  g_print ("\nnaive: %8s %9s\n", "history", "ns/sample");
   for (guint i = 0; i < G_N_ELEMENTS (histories); i++) {
-    g_autoptr (SeqModel) model = seq_model_new_untrained ("naive",
+    g_autoptr (SeqModel) model = seq_model_new_untrained (cost->kind->name,
         g_variant_new_parsed ("{'history': <%u>}", histories[i]), 1, 1, FALSE,
         FALSE, 1, NULL);
 
-    by_history[i] = stream_cost (model, SEQ_LEARN_GRADIENT, histories[i], 4096);
-    g_print ("       %8u %9.1f\n", histories[i], by_history[i]);
+    cost->by_history[i] =
+        stream_cost (model, SEQ_LEARN_GRADIENT, histories[i], 4096);
+    g_print ("%-8s %8u %9.1f\n", cost->kind->name, histories[i],
+        cost->by_history[i]);
   }
 }
 
@@ -339,8 +343,8 @@ panel_curve (const Panel *p, guint which, const char *name, const guint *x,
     const double *ns, guint n)
 {
   static const double colours[][3] = { { .13, .36, .63 }, { .84, .37, .05 },
-    { .2, .55, .25 } };
-  const double *c = colours[which];
+    { .2, .55, .25 }, { .55, .24, .6 }, { .45, .45, .45 } };
+  const double *c = colours[which % G_N_ELEMENTS (colours)];
   double at, y;
 
   cairo_set_source_rgb (p->cr, c[0], c[1], c[2]);
@@ -354,8 +358,24 @@ panel_curve (const Panel *p, guint which, const char *name, const guint *x,
   panel_text (p, p->x + MARGIN + 8, MARGIN + 12 + 14 * which, name);
 }
 
+/* The curves of all kinds whose costs at `offset` in Cost were measured. */
+static void
+panel_curves (
+    const Panel *p, const GArray *costs, gsize offset, const guint *x, guint n)
+{
+  guint n_curves = 0;
+
+  for (guint i = 0; i < costs->len; i++) {
+    const Cost *cost = &g_array_index (costs, Cost, i);
+    const double *ns = G_STRUCT_MEMBER_P (cost, offset);
+
+    if (ns[0] > 0)
+      panel_curve (p, n_curves++, cost->kind->name, x, ns, n);
+  }
+}
+
 static gboolean
-plot (const char *path)
+plot (const char *path, const GArray *costs)
 {
   cairo_surface_t *page =
       cairo_image_surface_create (CAIRO_FORMAT_RGB24, 3 * PANEL, PANEL);
@@ -368,24 +388,53 @@ plot (const char *path)
   cairo_set_font_size (cr, 11);
   p = panel_begin (cr, 0, "ns a sample, by hidden size", sizes,
       G_N_ELEMENTS (sizes), 10, 10000);
-  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
-    panel_curve (&p, k, kinds[k], sizes, by_size[k], G_N_ELEMENTS (sizes));
-  p = panel_begin (cr, 1, "ns a sample and channel, by channels", channels,
-      G_N_ELEMENTS (channels), 10, 100);
-  panel_curve (
-      &p, 1, "lstm 32", channels, by_channels, G_N_ELEMENTS (channels));
+  panel_curves (
+      &p, costs, G_STRUCT_OFFSET (Cost, by_size), sizes, G_N_ELEMENTS (sizes));
+  p = panel_begin (cr, 1, "32 units: ns a sample and channel, by channels",
+      channels, G_N_ELEMENTS (channels), 10, 100);
+  panel_curves (&p, costs, G_STRUCT_OFFSET (Cost, by_channels), channels,
+      G_N_ELEMENTS (channels));
   p = panel_begin (cr, 2, "ns a sample, by history", histories,
       G_N_ELEMENTS (histories), 100, 1000000);
-  panel_curve (&p, 0, "naive", histories, by_history, G_N_ELEMENTS (histories));
+  panel_curves (&p, costs, G_STRUCT_OFFSET (Cost, by_history), histories,
+      G_N_ELEMENTS (histories));
   done = cairo_surface_write_to_png (page, path) == CAIRO_STATUS_SUCCESS;
   cairo_destroy (cr);
   cairo_surface_destroy (page);
   return done;
 }
 
+/* The kinds to be benched: those that users choose, or the one of that name. */
+static GArray *
+costs_new (const char *only)
+{
+  GArray *costs = g_array_new (FALSE, TRUE, sizeof (Cost));
+
+  for (const SeqKind *const *k = seq_kind_choices (); *k; k++) {
+    Cost cost = { *k };
+
+    if (!only || g_str_equal (only, (*k)->name))
+      g_array_append_val (costs, cost);
+  }
+  return costs;
+}
+
+/* Benches each kind that has the option. */
+static void
+bench_kinds (const GArray *costs, const char *option, void (*bench) (Cost *))
+{
+  for (guint i = 0; i < costs->len; i++) {
+    Cost *cost = &g_array_index (costs, Cost, i);
+
+    if (seq_kind_has_option (cost->kind, option))
+      bench (cost);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
+  g_autoptr (GArray) costs = NULL;
   const char *picture = NULL;
 
   if (argc > 2 && g_str_equal (argv[1], "--plot")) {
@@ -393,18 +442,28 @@ main (int argc, char **argv)
     argv += 2;
     argc -= 2;
   }
+  costs = costs_new (argc > 1 ? argv[1] : NULL);
+  only_size = argc > 2 ? (guint) atoi (argv[2]) : 0;
   bench_peaks (&peaks);
   g_print ("instruction set %s; %.0f multiply-adds a ns; bytes a ns from each "
            "level of cache %.0f, %.0f, %.0f\n",
       seq_isa_name (seq_cpu_isa ()), peaks.multiply_adds, peaks.bytes[0],
       peaks.bytes[1], peaks.bytes[2]);
-  bench_sizes (argc > 1 ? argv[1] : NULL, argc > 2 ? atoi (argv[2]) : 0);
+
+  g_print ("\n%-8s %4s %9s %9s %6s %9s %13s\n", "kind", "size", "ns/sample",
+      "floor", "ratio", "error", "two channels");
+  bench_kinds (costs, "hidden_size", bench_sizes);
   if (argc > 1)
     return 0;
-  bench_channels ();
+  g_print ("\n32 units %8s %9s %12s %14s\n", "channels", "ns/frame",
+      "ns/channel", "share of peak");
+  bench_kinds (costs, "hidden_size", bench_channels);
   bench_streams ();
-  bench_histories ();
-  bench_precisions ();
+  g_print ("\n%-8s %8s %9s\n", "kind", "history", "ns/sample");
+  bench_kinds (costs, "history", bench_histories);
+  g_print ("\n%-8s %4s %9s %9s %6s %9s %6s   (int16, int8: of float)\n", "kind",
+      "size", "float", "int16", "ratio", "int8", "ratio");
+  bench_kinds (costs, "precision", bench_precisions);
   bench_cases ();
-  return picture && !plot (picture);
+  return picture && !plot (picture, costs);
 }

@@ -1,5 +1,5 @@
-/* training.c: samples a second that the trainer learns from, on one
- * core, by kind and size.
+/* training.c: samples a second that the trainer learns from on one core, by
+ * kind and size.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The trainer itself, as `seqmodel train` sets it: one input, a dense read-out,
@@ -78,7 +78,7 @@ bench (const char *kind, guint size, const float *in, const float *target,
     best = MAX (best, (double) BATCH * UPDATE / (bench_now () - start));
   }
   work = multiply_adds (model->chain) * best;
-  g_print ("%-5s %5u %12.2f %14.1f %8.0f %%\n", kind, size, best * 1e3, work,
+  g_print ("%-8s %5u %12.2f %14.1f %8.0f %%\n", kind, size, best * 1e3, work,
       100 * work / peaks->multiply_adds);
 }
 
@@ -86,7 +86,6 @@ int
 main (int argc, char **argv)
 {
   static const guint sizes[] = { 8, 12, 16, 20, 24, 32, 40, 64, 80, 128 };
-  static const char *const kinds[] = { "lstm", "gru", "rnn" };
   g_autofree float *in = g_new (float, FRAMES), *target = g_new (float, FRAMES);
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
   BenchPeaks peaks;
@@ -99,13 +98,14 @@ main (int argc, char **argv)
   }
   bench_peaks (&peaks);
   g_print ("instruction set %s; peak %.1f multiply-adds a ns\n"
-           "%-5s %5s %12s %14s %10s\n",
+           "%-8s %5s %12s %14s %10s\n",
       seq_isa_name (seq_cpu_isa ()), peaks.multiply_adds, "kind", "size",
       "M samples/s", "mult-adds/ns", "of peak");
-  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+  for (const SeqKind *const *k = seq_kind_choices (); *k; k++)
     for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
-      if ((argc < 2 || g_str_equal (argv[1], kinds[k]))
+      if ((*k)->flags & SEQ_KIND_TRAINS
+          && (argc < 2 || g_str_equal (argv[1], (*k)->name))
           && (argc < 3 || atoi (argv[2]) == (int) sizes[s]))
-        bench (kinds[k], sizes[s], in, target, &peaks);
+        bench ((*k)->name, sizes[s], in, target, &peaks);
   return 0;
 }

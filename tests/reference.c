@@ -85,3 +85,18 @@ ref_gru (const RefCell *cell, gboolean reset_after, const double *x, double *h)
   }
   memcpy (h, next, n * sizeof (double));
 }
+
+gboolean
+ref_step (
+    const char *kind, const RefCell *cell, const double *x, double *carried)
+{
+  if (g_str_equal (kind, "lstm"))
+    ref_lstm (cell, x, carried, carried + cell->hidden_size);
+  else if (g_str_equal (kind, "gru"))
+    ref_gru (cell, TRUE, x, carried);
+  else if (g_str_equal (kind, "rnn"))
+    ref_rnn (cell, FALSE, x, carried);
+  else
+    return FALSE;
+  return TRUE;
+}

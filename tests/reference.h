@@ -17,3 +17,8 @@ void ref_rnn (const RefCell *cell, gboolean relu, const double *x, double *h);
 void ref_lstm (const RefCell *cell, const double *x, double *h, double *c);
 void ref_gru (
     const RefCell *cell, gboolean reset_after, const double *x, double *h);
+/* One step of a kind's cell at its default options. carried: [2 * hidden_size],
+ * the output in its first half. FALSE: there is no textbook cell of that kind.
+ */
+gboolean ref_step (
+    const char *kind, const RefCell *cell, const double *x, double *carried);

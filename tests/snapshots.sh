@@ -1,5 +1,5 @@
 #!/bin/sh
-# snapshots.sh: snapshots that each machine wrote go on on every other.
+# snapshots.sh: each machine resumes the snapshots of every other.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # usage: snapshots.sh MACHINE...
