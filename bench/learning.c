@@ -62,9 +62,7 @@ bench (
   SeqSignal in = { SEQ_FORMAT_F32, (gpointer[]){ s->x }, 1 };
   SeqSignal out = { SEQ_FORMAT_F32, (gpointer[]){ r }, 1 };
   const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, NULL, &out, NULL };
-  SeqStreamStats stats = { .signal_power = (double[1]){ 0 },
-    .residual_power = (double[1]){ 0 },
-    .score_peak = (double[1]){ 0 } };
+  SeqStreamStats stats = { .channels = (SeqChannelStats[1]){ { 0 } } };
   double start, ns;
 
   g_variant_dict_init (&options, dict);

@@ -10,6 +10,7 @@
 
 #include "src/io/load.h"
 #include "src/live/snapshot.h"
+#include "src/model.h"
 
 #define FADE (10 * GST_MSECOND) /* from one model file to the next */
 
@@ -177,7 +178,7 @@ describe (const SeqModel *model, Shape *shape)
  * BIT (id) of those that were. */
 static gboolean
 check_said (
-    Shape *shape, guint64 said, const GstSeqModelFile *file, GError **error)
+    Shape *shape, guint64 said, const SeqModelFile *file, GError **error)
 {
   Shape held = { 0 };
   guint64 both = said & describe (file->model, &held);
@@ -231,8 +232,8 @@ resolve_file_learner (const Shape *shape, const SeqModel *model)
 
 /* The file's model, made able to learn in that way. */
 static SeqModel *
-learning_model (const GstSeqModelFile *file, const Shape *shape,
-    SeqLearn *learn, guint horizon, GError **error)
+learning_model (const SeqModelFile *file, const Shape *shape, SeqLearn *learn,
+    guint horizon, GError **error)
 {
   SeqModel *model = file->model;
   GVariantDict dict;
@@ -258,7 +259,7 @@ learning_model (const GstSeqModelFile *file, const Shape *shape,
 
 /* The model that there is to be, and how it is to run. file: or NULL. */
 static SeqModel *
-choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
+choose_model (GstSeqFilter *self, const SeqModelFile *file, guint n_channels,
     SeqStreamConfig *config, GError **error)
 {
   Settings settings;
@@ -309,9 +310,9 @@ choose_model (GstSeqFilter *self, const GstSeqModelFile *file, guint n_channels,
   return model;
 }
 
-GstSeqEngine *
+SeqEngine *
 gst_seq_filter_build (
-    GstSeqFilter *self, const GstSeqModelFile *file, GError **error)
+    GstSeqFilter *self, const SeqModelFile *file, GError **error)
 {
   guint n_channels = GST_AUDIO_INFO_CHANNELS (&self->info);
   SeqStreamConfig config;
@@ -339,7 +340,7 @@ gst_seq_filter_build (
     }
     g_clear_pointer (&self->restored, seq_stream_free);
   }
-  return gst_seq_engine_new (g_steal_pointer (&stream));
+  return seq_engine_new (g_steal_pointer (&stream));
 }
 
 /* Whether there is a model at all, before caps are known. */
@@ -427,45 +428,44 @@ rate_can_be (GstSeqFilter *self, gint rate)
 
 /* The file that the properties name; NULL without an error: none. serial: of
  * its setting. Not under the build lock: reading takes its time. */
-static GstSeqModelFile *
+static SeqModelFile *
 open_file (GstSeqFilter *self, guint *serial, GError **error)
 {
   g_autofree char *path = NULL;
-  g_autoptr (GstStructure) given = NULL;
+  g_autoptr (GVariant) given = NULL;
 
   GST_OBJECT_LOCK (self);
   *serial = self->file_serial;
   path = g_strdup (self->model_file);
-  if (self->model_options)
-    given = gst_structure_copy (self->model_options);
+  given = gst_seq_options (self->model_options);
   GST_OBJECT_UNLOCK (self);
-  return path && *path ? gst_seq_model_file_open (path, given, error) : NULL;
+  return path && *path ? seq_model_file_open (path, given, error) : NULL;
 }
 
 /* Offers what was built, if it is for the caps that there are; or else they
  * change first, and setup() builds. */
 static void
-offer (GstSeqFilter *self, GstSeqEngine *engine)
+offer (GstSeqFilter *self, SeqEngine *engine)
 {
   gint rate = gst_seq_filter_needed_rate (self);
 
   self->caps_wait = (rate != 0 && rate != GST_AUDIO_INFO_RATE (&self->info))
                     || seq_stream_n_outputs (engine->stream) != self->n_outputs;
   if (self->caps_wait)
-    gst_seq_engine_free (engine);
+    seq_engine_free (engine);
   else
-    gst_seq_slot_offer (&self->slot, engine);
+    seq_handover_publish (&self->handover, engine);
 }
 
 /* Replaces the file in use, if it can be run where the stream is; else all is
  * as it was. Takes the file. */
 static gboolean
-use_file (GstSeqFilter *self, GstSeqModelFile *file, GError **error)
+use_file (GstSeqFilter *self, SeqModelFile *file, GError **error)
 {
   gboolean flows = GST_AUDIO_INFO_IS_VALID (&self->info), fits = TRUE;
   g_autoptr (SeqModel) of_state = g_steal_pointer (&self->model);
   g_autoptr (SeqModel) model = NULL;
-  GstSeqEngine *engine = NULL;
+  SeqEngine *engine = NULL;
   SeqStreamConfig config;
 
   if (flows && file && !fits_rate (self, file->model)) {
@@ -481,11 +481,11 @@ use_file (GstSeqFilter *self, GstSeqModelFile *file, GError **error)
   else if (fits)
     model = choose_model (self, file, 1, &config, error);
   if (!engine && !model) {
-    gst_seq_model_file_close (file);
+    seq_model_file_unref (file);
     self->model = g_steal_pointer (&of_state);
     return FALSE;
   }
-  gst_seq_model_file_close (self->file);
+  seq_model_file_unref (self->file);
   self->file = file;
   g_clear_pointer (&self->restored, seq_stream_free);
   follow_model (self);
@@ -502,7 +502,7 @@ void
 gst_seq_filter_rebuild (GstSeqFilter *self, guint stale)
 {
   g_autoptr (GError) error = NULL;
-  GstSeqModelFile *file = NULL;
+  SeqModelFile *file = NULL;
   gboolean caps_wait;
   guint serial = 0;
 
@@ -521,7 +521,7 @@ gst_seq_filter_rebuild (GstSeqFilter *self, guint stale)
     outrun = serial != self->file_serial; /* who set it since will do this */
     GST_OBJECT_UNLOCK (self);
     if (outrun || !self->started) {
-      gst_seq_model_file_close (file);
+      seq_model_file_unref (file);
       g_clear_error (&error);
     } else if (error || !use_file (self, file, &error))
       self->n_failures++;
@@ -532,7 +532,7 @@ gst_seq_filter_rebuild (GstSeqFilter *self, guint stale)
       follow_model (self);
     }
     if (GST_AUDIO_INFO_IS_VALID (&self->info) && !self->caps_wait) {
-      GstSeqEngine *engine = gst_seq_filter_build (self, self->file, &error);
+      SeqEngine *engine = gst_seq_filter_build (self, self->file, &error);
 
       if (engine)
         offer (self, engine);
@@ -563,13 +563,13 @@ gst_seq_filter_get_state (GstSeqFilter *self)
 
   g_mutex_lock (&self->build_lock);
   for (gboolean done = FALSE; !done;) {
-    GstSeqEngine *engine;
+    SeqEngine *engine;
     SeqStream *stream;
     gsize needed;
 
     /* the streaming thread may be waiting: allocate outside the lock */
-    g_mutex_lock (&self->slot.lock);
-    engine = gst_seq_slot_settle (&self->slot);
+    g_mutex_lock (&self->handover.lock);
+    engine = seq_handover_adopt_pending (&self->handover);
     stream = engine ? engine->stream : self->restored;
     needed = stream ? seq_stream_state_size (stream) : 0;
     done = needed == size;
@@ -579,14 +579,14 @@ gst_seq_filter_get_state (GstSeqFilter *self)
       config = *seq_stream_config (stream);
       n_channels = seq_stream_n_channels (stream);
     }
-    g_mutex_unlock (&self->slot.lock);
+    g_mutex_unlock (&self->handover.lock);
     if (!done) {
       g_free (state);
       size = needed;
       state = g_malloc (size);
     }
   }
-  gst_seq_slot_sweep (&self->slot);
+  seq_handover_free_retired (&self->handover);
   g_mutex_unlock (&self->build_lock);
   if (model)
     bytes = seq_snapshot_save (model, &config, n_channels, state, size);
@@ -670,13 +670,13 @@ gst_seq_filter_set_state (GstSeqFilter *self, GBytes *bytes, GError **error)
   self->model = seq_model_ref (seq_stream_model (stream));
   follow_model (self);
   if (GST_AUDIO_INFO_IS_VALID (&self->info)) {
-    GstSeqEngine *engine = gst_seq_engine_new (g_steal_pointer (&stream));
+    SeqEngine *engine = seq_engine_new (g_steal_pointer (&stream));
 
-    engine->restored = TRUE;
-    g_mutex_lock (&self->slot.lock);
-    gst_seq_slot_cut (&self->slot);
-    g_mutex_unlock (&self->slot.lock);
-    gst_seq_slot_offer (&self->slot, engine);
+    engine->has_past = TRUE;
+    g_mutex_lock (&self->handover.lock);
+    seq_handover_end_fade (&self->handover);
+    g_mutex_unlock (&self->handover.lock);
+    seq_handover_publish (&self->handover, engine);
   } else {
     self->restored = g_steal_pointer (&stream);
   }
@@ -788,11 +788,11 @@ void
 gst_seq_filter_close_model (GstSeqFilter *self)
 {
   g_mutex_lock (&self->build_lock);
-  gst_seq_slot_empty (&self->slot);
+  seq_handover_reset (&self->handover);
   gst_audio_info_init (&self->info);
   g_clear_pointer (&self->restored, seq_stream_free);
   g_clear_pointer (&self->model, seq_model_unref);
-  g_clear_pointer (&self->file, gst_seq_model_file_close);
+  g_clear_pointer (&self->file, seq_model_file_unref);
   self->started = self->has_learner = self->caps_wait = FALSE;
   self->n_failures = 0;
   follow_model (self);
@@ -805,7 +805,7 @@ gst_seq_filter_open_model (GstSeqFilter *self)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;
   guint serial;
-  GstSeqModelFile *file;
+  SeqModelFile *file;
 
   GST_OBJECT_LOCK (self);
   path = g_strdup_printf (

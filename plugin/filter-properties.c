@@ -4,6 +4,7 @@
 #include "plugin/filter.h"
 
 #include "src/io/load.h"
+#include "src/model.h"
 
 /* The first nick of a value is the core's name of the kind. */
 const GEnumValue gst_seq_filter_models[] = {
@@ -73,6 +74,39 @@ static const GFlagsValue emits[] = {
       "score" },
   { 0, NULL, NULL },
 };
+
+/* Whole numbers stand for what the option wants; whether it is one at all, who
+ * reads it says. */
+GVariant *
+gst_seq_options (const GstStructure *options)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  for (gint i = 0; options && i < gst_structure_n_fields (options); i++) {
+    const char *field = gst_structure_nth_field_name (options, (guint) i);
+    const GValue *value = gst_structure_get_value (options, field);
+    g_autofree char *key = g_strdelimit (g_strdup (field), "-", '_');
+    GValue number = G_VALUE_INIT;
+
+    g_value_init (&number, G_TYPE_DOUBLE);
+    if (G_VALUE_HOLDS_STRING (value)) {
+      g_variant_dict_insert (&dict, key, "s", g_value_get_string (value));
+    } else if (!G_VALUE_HOLDS_BOOLEAN (value)
+               && g_value_transform (value, &number)) {
+      double x = g_value_get_double (&number);
+
+      if (g_str_equal (key, "rate") || x < 0 || x != (guint) x)
+        g_variant_dict_insert (&dict, key, "d", x);
+      else
+        g_variant_dict_insert (&dict, key, "u", (guint) x);
+    } else {
+      g_variant_dict_insert (&dict, key, "b", TRUE); /* of no option's type */
+    }
+    g_value_unset (&number);
+  }
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
 
 static GType
 enum_type (const char *name, const GEnumValue *values)

@@ -11,7 +11,7 @@
 #include "plugin/gstseqfilter.h"
 
 #include "src/live/handover.h"
-#include "plugin/modelfile.h"
+#include "src/live/model-cache.h"
 
 G_BEGIN_DECLS
 
@@ -125,18 +125,18 @@ struct _GstSeqFilter {
   GMutex build_lock; /* control threads take turns; guards: */
   GstAudioInfo info; /* of the streams that are built; invalid: none yet */
   gboolean started;
-  GstSeqModelFile *file; /* in use, or NULL */
-  guint n_outputs;       /* channels of a prediction, with the caps in force;
-                          * the streaming thread writes it */
-  SeqModel *model;       /* one that came with a state; NULL: from the file, or
-                          * the shape */
-  gboolean caps_wait;    /* the model is not for the caps that there are */
-  guint64 n_failures;    /* files that did not load while data flowed */
-  SeqStream *restored;   /* waits for caps */
-  GError *refused;       /* a state that was set and is none */
-  gboolean has_learner;  /* streams are built able to learn */
+  SeqModelFile *file;   /* in use, or NULL */
+  guint n_outputs;      /* channels of a prediction, with the caps in force;
+                         * the streaming thread writes it */
+  SeqModel *model;      /* one that came with a state; NULL: from the file, or
+                         * the shape */
+  gboolean caps_wait;   /* the model is not for the caps that there are */
+  guint64 n_failures;   /* files that did not load while data flowed */
+  SeqStream *restored;  /* waits for caps */
+  GError *refused;      /* a state that was set and is none */
+  gboolean has_learner; /* streams are built able to learn */
 
-  GstSeqSlot slot;
+  SeqHandover handover;
 
   /* streaming thread */
   Settings now; /* the settings of this buffer */
@@ -178,8 +178,8 @@ gboolean gst_seq_filter_is_nothing (const GValue *value);
 /* How a model made of properties learns. */
 SeqLearn gst_seq_filter_resolve_learner (const Shape *shape);
 /* An engine for self->info; file: or NULL. (b) */
-GstSeqEngine *gst_seq_filter_build (
-    GstSeqFilter *self, const GstSeqModelFile *file, GError **error);
+SeqEngine *gst_seq_filter_build (
+    GstSeqFilter *self, const SeqModelFile *file, GError **error);
 /* Properties have changed, perhaps while a stream runs. stale: STALE_ flags. */
 void gst_seq_filter_rebuild (GstSeqFilter *self, guint stale);
 /* Opens the file and sees whether there is a model at all; posts why not. */
@@ -198,6 +198,18 @@ gboolean gst_seq_filter_save (GstSeqFilter *self);
 gboolean gst_seq_filter_save_model (GstSeqFilter *self, const char *path);
 /* A file that isn't there yet is a first run. */
 gboolean gst_seq_filter_load_state_file (GstSeqFilter *self);
+
+/* The fields of `model-options` as a{sv}, keys as the core spells them; NULL:
+ * none. */
+GVariant *gst_seq_options (const GstStructure *options);
+
+/* --- errors.c --------------------------------------------------------------
+ */
+
+/* Posts an error, or a warning, in the domain of GStreamer that fits. debug is
+ * taken. */
+void gst_seq_post_error (
+    GstElement *element, GstMessageType type, const GError *error, char *debug);
 
 /* --- gstseqfilter.c ------------------------------------------------------- */
 

@@ -123,6 +123,7 @@
 #include <string.h>
 
 #include "src/cpu.h"
+#include "src/model.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_seq_filter_debug);
 #define GST_CAT_DEFAULT gst_seq_filter_debug
@@ -189,50 +190,60 @@ n_groups (guint emit)
 static void
 reset (GstSeqFilter *self)
 {
-  g_atomic_int_set (&self->slot.restart, TRUE);
+  seq_handover_restart (&self->handover);
 }
 
 /* --- messages ------------------------------------------------------------- */
 
 static double
-decibel (double signal, double residual)
+gain_of (const SeqChannelStats *stats)
 {
-  return 10 * log10 ((signal + 1e-30) / (residual + 1e-30));
+  return 10
+         * log10 (
+             (stats->signal_power + 1e-30) / (stats->residual_power + 1e-30));
 }
 
+static double
+rms_of (const SeqChannelStats *stats)
+{
+  return sqrt (stats->residual_power);
+}
+
+static double
+peak_of (const SeqChannelStats *stats)
+{
+  return stats->score_peak;
+}
+
+/* A figure of each channel. */
 static void
-add_array (GstStructure *s, const char *field, const double *values, guint n)
+add_figure (GstStructure *s, const char *field, const SeqStreamStats *stats,
+    guint n_channels, double (*figure) (const SeqChannelStats *stats))
 {
   GValue array = G_VALUE_INIT, value = G_VALUE_INIT;
 
-  gst_value_array_init (&array, n);
-  for (guint i = 0; i < n; i++) {
+  gst_value_array_init (&array, n_channels);
+  for (guint c = 0; c < n_channels; c++) {
     g_value_init (&value, G_TYPE_DOUBLE);
-    g_value_set_double (&value, values[i]);
+    g_value_set_double (&value, figure (&stats->channels[c]));
     gst_value_array_append_and_take_value (&array, &value);
     value = (GValue) G_VALUE_INIT;
   }
   gst_structure_take_value (s, field, &array);
 }
 
-/* Turns the powers of stats into what people read. */
 static void
-add_stats (GstStructure *s, SeqStreamStats *stats, guint n_channels)
+add_stats (GstStructure *s, const SeqStreamStats *stats, guint n_channels)
 {
-  for (guint c = 0; c < n_channels; c++) {
-    stats->signal_power[c] =
-        decibel (stats->signal_power[c], stats->residual_power[c]);
-    stats->residual_power[c] = sqrt (stats->residual_power[c]);
-  }
-  add_array (s, "prediction-gain", stats->signal_power, n_channels);
-  add_array (s, "residual-rms", stats->residual_power, n_channels);
-  add_array (s, "score-peak", stats->score_peak, n_channels);
+  add_figure (s, "prediction-gain", stats, n_channels, gain_of);
+  add_figure (s, "residual-rms", stats, n_channels, rms_of);
+  add_figure (s, "score-peak", stats, n_channels, peak_of);
 }
 
 /* The message about the stretch measured last, and the next one begins. Called
  * with the slot's lock held; posted outside. */
 static GstMessage *
-take_message (GstSeqFilter *self, GstSeqEngine *engine)
+take_message (GstSeqFilter *self, SeqEngine *engine)
 {
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   GstClockTime duration = gst_util_uint64_scale_int (
@@ -269,10 +280,10 @@ post_rest (GstSeqFilter *self)
 {
   GstMessage *message = NULL;
 
-  g_mutex_lock (&self->slot.lock);
-  if (self->n_measured > 0 && self->slot.engine)
-    message = take_message (self, self->slot.engine);
-  g_mutex_unlock (&self->slot.lock);
+  g_mutex_lock (&self->handover.lock);
+  if (self->n_measured > 0 && self->handover.active)
+    message = take_message (self, self->handover.active);
+  g_mutex_unlock (&self->handover.lock);
   if (message)
     gst_element_post_message (GST_ELEMENT (self), message);
 }
@@ -307,7 +318,7 @@ gst_seq_filter_get_stats (GstSeqFilter *self)
       G_TYPE_STRING, seq_isa_name (seq_cpu_isa ()), NULL);
   g_autoptr (SeqModel) model = NULL;
   SeqStreamStats stats = { 0 };
-  GstSeqEngine *engine;
+  SeqEngine *engine;
   guint64 n_fades, n_failures;
   guint n = 0;
   gsize state_size = 0;
@@ -316,20 +327,18 @@ gst_seq_filter_get_stats (GstSeqFilter *self)
   g_mutex_lock (&self->build_lock);
   if (GST_AUDIO_INFO_IS_VALID (&self->info)) {
     n = GST_AUDIO_INFO_CHANNELS (&self->info);
-    stats.signal_power = g_new0 (double, n);
-    stats.residual_power = g_new0 (double, n);
-    stats.score_peak = g_new0 (double, n);
+    stats.channels = g_new0 (SeqChannelStats, n);
   }
-  g_mutex_lock (&self->slot.lock);
-  engine = self->slot.engine;
+  g_mutex_lock (&self->handover.lock);
+  engine = self->handover.active;
   if (engine) {
     seq_stream_stats (engine->stream, FALSE, &stats);
     state_size = seq_stream_state_size (engine->stream);
     model = seq_model_ref (seq_stream_model (engine->stream));
   }
-  n_fades = self->slot.n_fades;
-  g_mutex_unlock (&self->slot.lock);
-  gst_seq_slot_sweep (&self->slot);
+  n_fades = self->handover.n_swaps;
+  g_mutex_unlock (&self->handover.lock);
+  seq_handover_free_retired (&self->handover);
   n_failures = self->n_failures;
   if (self->file)
     gst_structure_set (s, "model-file", G_TYPE_STRING, self->file->path, NULL);
@@ -344,9 +353,7 @@ gst_seq_filter_get_stats (GstSeqFilter *self)
       (guint64) state_size, "swaps", G_TYPE_UINT64, n_fades, "load-failures",
       G_TYPE_UINT64, n_failures, NULL);
   add_stats (s, &stats, n);
-  g_free (stats.signal_power);
-  g_free (stats.residual_power);
-  g_free (stats.score_peak);
+  g_free (stats.channels);
   return s;
 }
 
@@ -535,7 +542,7 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (filter);
   g_autoptr (GError) error = NULL;
-  GstSeqEngine *engine;
+  SeqEngine *engine;
 
   g_mutex_lock (&self->build_lock);
   if (GST_AUDIO_INFO_IS_VALID (&self->info) && !self->caps_wait
@@ -547,17 +554,17 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
   self->caps_wait = FALSE;
   engine = gst_seq_filter_build (self, self->file, &error);
   if (engine) {
-    gboolean going_on = self->slot.engine != NULL;
+    gboolean going_on = self->handover.active != NULL;
 
     self->n_outputs = seq_stream_n_outputs (engine->stream);
-    gst_seq_slot_offer (&self->slot, engine);
-    g_mutex_lock (&self->slot.lock);
-    gst_seq_slot_cut (&self->slot);
-    engine = gst_seq_slot_settle (&self->slot);
+    seq_handover_publish (&self->handover, engine);
+    g_mutex_lock (&self->handover.lock);
+    seq_handover_end_fade (&self->handover);
+    engine = seq_handover_adopt_pending (&self->handover);
     if (going_on)
       seq_stream_rewind (engine->stream);
-    g_mutex_unlock (&self->slot.lock);
-    gst_seq_slot_sweep (&self->slot);
+    g_mutex_unlock (&self->handover.lock);
+    seq_handover_free_retired (&self->handover);
   } else {
     gst_audio_info_init (&self->info);
   }
@@ -822,8 +829,7 @@ curve_at (GstSeqFilter *self, const Work *work, GstControlBinding *curve,
 
 /* Sets the model's knobs for the frames from `at` on. */
 static void
-turn_knobs (
-    GstSeqFilter *self, GstSeqEngine *engine, const Work *work, gsize at)
+turn_knobs (GstSeqFilter *self, SeqEngine *engine, const Work *work, gsize at)
 {
   guint n = seq_stream_n_knobs (engine->stream);
   guint glide = MAX (1, (guint) gst_util_uint64_scale_int (
@@ -863,7 +869,7 @@ drop_curves (Work *work)
 /* Runs frames from `from` on, n of them or fewer; returns how many. The lock
  * is held. */
 static gsize
-run (GstSeqFilter *self, GstSeqEngine *engine, Work *work, gsize from, gsize n)
+run (GstSeqFilter *self, SeqEngine *engine, Work *work, gsize from, gsize n)
 {
   gint rate = GST_AUDIO_FILTER_RATE (self);
   gsize bps = (gsize) GST_AUDIO_FILTER_BPS (self);
@@ -913,7 +919,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   const GstAudioInfo *out_info = &self->out_info;
   gboolean in_place = outbuf == inbuf, located;
   GstMapInfo in_map, out_map;
-  GstSeqEngine *engine;
+  SeqEngine *engine;
   Work work = { .pts = GST_BUFFER_PTS (inbuf) };
   gsize n_frames, n_out_frames;
 
@@ -930,12 +936,12 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
         GST_TIME_ARGS (work.pts), GST_TIME_ARGS (self->next_pts));
     if (self->now.post_messages)
       post_rest (self);
-    g_mutex_lock (&self->slot.lock);
-    engine = gst_seq_slot_settle (&self->slot);
+    g_mutex_lock (&self->handover.lock);
+    engine = seq_handover_adopt_pending (&self->handover);
     seq_stream_rewind (engine->stream);
   } else {
-    g_mutex_lock (&self->slot.lock);
-    engine = gst_seq_slot_settle (&self->slot);
+    g_mutex_lock (&self->handover.lock);
+    engine = seq_handover_adopt_pending (&self->handover);
   }
 
   if (!gst_buffer_map (
@@ -987,7 +993,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   if (work.n_out > 0)
     gst_buffer_unmap (outbuf, &out_map);
   gst_buffer_unmap (inbuf, &in_map);
-  g_mutex_unlock (&self->slot.lock);
+  g_mutex_unlock (&self->handover.lock);
 
   drop_curves (&work);
   if (outbuf)
@@ -1006,7 +1012,7 @@ process (GstSeqFilter *self, GstBuffer *inbuf, GstBuffer *outbuf)
   return GST_FLOW_OK;
 
 no_map:
-  g_mutex_unlock (&self->slot.lock);
+  g_mutex_unlock (&self->handover.lock);
   drop_curves (&work);
   GST_ELEMENT_ERROR (
       self, RESOURCE, FAILED, ("a buffer can't be mapped"), (NULL));
@@ -1046,13 +1052,13 @@ sink_event (GstBaseTransform *trans, GstEvent *event)
       break;
     }
     case GST_EVENT_FLUSH_STOP:
-      g_mutex_lock (&self->slot.lock);
-      if (gst_seq_slot_settle (&self->slot)) {
-        seq_stream_rewind (self->slot.engine->stream);
+      g_mutex_lock (&self->handover.lock);
+      if (seq_handover_adopt_pending (&self->handover)) {
+        seq_stream_rewind (self->handover.active->stream);
         seq_stream_stats (
-            self->slot.engine->stream, TRUE, &self->slot.engine->stats);
+            self->handover.active->stream, TRUE, &self->handover.active->stats);
       }
-      g_mutex_unlock (&self->slot.lock);
+      g_mutex_unlock (&self->handover.lock);
       self->n_part = 0;
       self->n_measured = 0;
       self->next_pts = GST_CLOCK_TIME_NONE;
@@ -1135,11 +1141,11 @@ gst_seq_filter_finalize (GObject *object)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (object);
 
-  gst_seq_slot_clear (&self->slot);
+  seq_handover_clear (&self->handover);
   g_clear_pointer (&self->shape.lags, g_variant_unref);
   g_clear_pointer (&self->restored, seq_stream_free);
   g_clear_pointer (&self->model, seq_model_unref);
-  g_clear_pointer (&self->file, gst_seq_model_file_close);
+  g_clear_pointer (&self->file, seq_model_file_unref);
   g_clear_pointer (&self->held.lags, g_variant_unref);
   g_clear_pointer (&self->model_options, gst_structure_free);
   g_clear_error (&self->refused);
@@ -1156,7 +1162,7 @@ gst_seq_filter_init (GstSeqFilter *self)
   self->settings = gst_seq_default_settings;
   self->shape = gst_seq_default_shape;
   g_mutex_init (&self->build_lock);
-  gst_seq_slot_init (&self->slot);
+  seq_handover_init (&self->handover);
   gst_audio_info_init (&self->info);
   gst_audio_info_init (&self->out_info);
 }

@@ -1,149 +1,152 @@
-/* handover.c: hand-over of streams between threads: see handover.h.
+/* handover.c: streams on their way from the threads that build to the thread
+ * that streams.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/live/handover.h"
 
-GstSeqEngine *
-gst_seq_engine_new (SeqStream *stream)
+SeqEngine *
+seq_engine_new (SeqStream *stream)
 {
-  GstSeqEngine *engine = g_new0 (GstSeqEngine, 1);
+  SeqEngine *engine = g_new0 (SeqEngine, 1);
   guint n = seq_stream_n_channels (stream);
 
   engine->stream = stream;
   engine->in = g_new0 (gpointer, n);
   engine->out = g_new0 (gpointer,
       (gsize) n * (SEQ_N_OUTPUTS - 1) + seq_stream_n_outputs (stream));
-  engine->stats.signal_power = g_new0 (double, n);
-  engine->stats.residual_power = g_new0 (double, n);
-  engine->stats.score_peak = g_new0 (double, n);
+  engine->stats.channels = g_new0 (SeqChannelStats, n);
   return engine;
 }
 
 void
-gst_seq_engine_free (GstSeqEngine *engine)
+seq_engine_free (SeqEngine *engine)
 {
   if (!engine)
     return;
-  gst_seq_engine_free (engine->before);
+  seq_engine_free (engine->fading_out);
   seq_stream_free (engine->stream);
   g_free (engine->in);
   g_free (engine->out);
-  g_free (engine->stats.signal_power);
-  g_free (engine->stats.residual_power);
-  g_free (engine->stats.score_peak);
+  g_free (engine->stats.channels);
   g_free (engine);
 }
 
 void
-gst_seq_slot_init (GstSeqSlot *slot)
+seq_handover_init (SeqHandover *handover)
 {
-  g_mutex_init (&slot->lock);
+  *handover = (SeqHandover){ 0 };
+  g_mutex_init (&handover->lock);
 }
 
 void
-gst_seq_slot_empty (GstSeqSlot *slot)
+seq_handover_reset (SeqHandover *handover)
 {
-  g_clear_pointer (&slot->engine, gst_seq_engine_free);
-  g_clear_pointer (&slot->offered, gst_seq_engine_free);
-  gst_seq_slot_sweep (slot);
-  g_atomic_int_set (&slot->restart, FALSE);
-  slot->n_fades = 0;
+  g_clear_pointer (&handover->active, seq_engine_free);
+  g_clear_pointer (&handover->pending, seq_engine_free);
+  seq_handover_free_retired (handover);
+  g_atomic_int_set (&handover->restart, FALSE);
+  handover->n_swaps = 0;
 }
 
 void
-gst_seq_slot_clear (GstSeqSlot *slot)
+seq_handover_clear (SeqHandover *handover)
 {
-  gst_seq_slot_empty (slot);
-  g_mutex_clear (&slot->lock);
+  seq_handover_reset (handover);
+  g_mutex_clear (&handover->lock);
 }
 
 void
-gst_seq_slot_offer (GstSeqSlot *slot, GstSeqEngine *engine)
+seq_handover_publish (SeqHandover *handover, SeqEngine *engine)
 {
-  g_autoptr (GstSeqEngine) waiting =
-      g_atomic_pointer_exchange (&slot->offered, NULL);
+  g_autoptr (SeqEngine) replaced =
+      g_atomic_pointer_exchange (&handover->pending, NULL);
 
-  if (engine->restored) /* newer than a restart that waits */
-    g_atomic_int_set (&slot->restart, FALSE);
-  else if (waiting && waiting->restored)
-    engine->restored = seq_stream_adopt (engine->stream, waiting->stream);
-  if (waiting)
-    engine->n_fade = MAX (engine->n_fade, waiting->n_fade);
-  g_atomic_pointer_set (&slot->offered, engine);
-  gst_seq_slot_sweep (slot);
+  if (engine->has_past) /* is newer than a restart that was asked for */
+    g_atomic_int_set (&handover->restart, FALSE);
+  else if (replaced && replaced->has_past)
+    engine->has_past = seq_stream_adopt (engine->stream, replaced->stream);
+  if (replaced)
+    engine->n_fade = MAX (engine->n_fade, replaced->n_fade);
+  g_atomic_pointer_set (&handover->pending, engine);
+  seq_handover_free_retired (handover);
 }
 
 void
-gst_seq_slot_sweep (GstSeqSlot *slot)
+seq_handover_free_retired (SeqHandover *handover)
 {
-  GstSeqEngine *engine = g_atomic_pointer_exchange (&slot->pile, NULL);
+  SeqEngine *engine = g_atomic_pointer_exchange (&handover->retired, NULL);
 
   while (engine) {
-    GstSeqEngine *next = engine->next;
+    SeqEngine *next = engine->next_retired;
 
-    gst_seq_engine_free (engine);
+    seq_engine_free (engine);
     engine = next;
   }
 }
 
+void
+seq_handover_restart (SeqHandover *handover)
+{
+  g_atomic_int_set (&handover->restart, TRUE);
+}
+
 static void
-lay_on_pile (GstSeqSlot *slot, GstSeqEngine *engine)
+retire (SeqHandover *handover, SeqEngine *engine)
 {
   do
-    engine->next = g_atomic_pointer_get (&slot->pile);
+    engine->next_retired = g_atomic_pointer_get (&handover->retired);
   while (!g_atomic_pointer_compare_and_exchange (
-      &slot->pile, engine->next, engine));
+      &handover->retired, engine->next_retired, engine));
 }
 
-/* The lock is held. */
 static void
-take_up (GstSeqSlot *slot, GstSeqEngine *engine)
+adopt (SeqHandover *handover, SeqEngine *engine)
 {
-  GstSeqEngine *old = slot->engine;
-  gboolean adopted = old && !engine->restored
-                     && seq_stream_adopt (engine->stream, old->stream);
+  SeqEngine *old = handover->active;
+  gboolean inherits = old && !engine->has_past
+                      && seq_stream_adopt (engine->stream, old->stream);
 
-  slot->engine = engine;
-  slot->n_fades += engine->n_fade > 0;
+  handover->active = engine;
+  handover->n_swaps += engine->n_fade > 0;
   if (!old)
     return;
-  if (engine->n_fade > 0 && !engine->restored && !adopted) {
-    engine->before = old;
+  if (engine->n_fade > 0 && !engine->has_past && !inherits) {
+    engine->fading_out = old;
     seq_stream_fade (engine->stream, old->stream, engine->n_fade);
   } else {
-    lay_on_pile (slot, old);
+    retire (handover, old);
   }
 }
 
-GstSeqEngine *
-gst_seq_slot_settle (GstSeqSlot *slot)
+SeqEngine *
+seq_handover_adopt_pending (SeqHandover *handover)
 {
-  GstSeqEngine *engine = slot->engine;
+  SeqEngine *engine = handover->active;
 
-  if (G_UNLIKELY (engine && engine->before)
+  if (G_UNLIKELY (engine && engine->fading_out)
       && !seq_stream_fading (engine->stream))
-    lay_on_pile (slot, g_steal_pointer (&engine->before));
-  if (G_UNLIKELY (g_atomic_pointer_get (&slot->offered))
-      && !(engine && engine->before)) {
-    engine = g_atomic_pointer_exchange (&slot->offered, NULL);
+    retire (handover, g_steal_pointer (&engine->fading_out));
+  if (G_UNLIKELY (g_atomic_pointer_get (&handover->pending))
+      && !(engine && engine->fading_out)) {
+    engine = g_atomic_pointer_exchange (&handover->pending, NULL);
     if (engine)
-      take_up (slot, engine);
+      adopt (handover, engine);
   }
-  if (G_UNLIKELY (g_atomic_int_get (&slot->restart))) {
-    g_atomic_int_set (&slot->restart, FALSE);
-    if (slot->engine)
-      seq_stream_restart (slot->engine->stream);
+  if (G_UNLIKELY (g_atomic_int_get (&handover->restart))) {
+    g_atomic_int_set (&handover->restart, FALSE);
+    if (handover->active)
+      seq_stream_restart (handover->active->stream);
   }
-  return slot->engine;
+  return handover->active;
 }
 
 void
-gst_seq_slot_cut (GstSeqSlot *slot)
+seq_handover_end_fade (SeqHandover *handover)
 {
-  GstSeqEngine *engine = slot->engine;
+  SeqEngine *engine = handover->active;
 
-  if (!engine || !engine->before)
+  if (!engine || !engine->fading_out)
     return;
-  seq_stream_fade (engine->stream, engine->before->stream, 0);
-  lay_on_pile (slot, g_steal_pointer (&engine->before));
+  seq_stream_fade (engine->stream, engine->fading_out->stream, 0);
+  retire (handover, g_steal_pointer (&engine->fading_out));
 }

@@ -1,62 +1,67 @@
-/* handover.h: a stream with the memory it needs to run, and its hand-over from
- * the threads that build to the thread that streams.
+/* handover.h: a stream with the memory it needs to run, and its way from the
+ * threads that build to the thread that streams.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Control threads offer an engine; the streaming thread takes it up at its
- * next buffer, carries over what was learnt, and lays the old one, once it has
- * faded out, on a pile that control threads clear. It neither frees nor
- * allocates. It waits only while another thread holds the lock, which is for
- * one copy of the state.
+ * A control thread publishes an engine. The streaming thread adopts it at its
+ * next buffer and carries over what was learnt. The engine before it is
+ * retired, at once or when it has faded out, and a control thread frees it.
+ *
+ * The streaming thread neither allocates nor frees. It waits only while
+ * another thread holds the lock, which is for one copy of the state.
  */
 #pragma once
 
-#include <glib.h>
 #include "src/live/stream.h"
 
 G_BEGIN_DECLS
 
-typedef struct _GstSeqEngine GstSeqEngine;
-struct _GstSeqEngine {
+typedef struct _SeqEngine SeqEngine;
+struct _SeqEngine {
   SeqStream *stream;
-  gboolean restored;    /* holds its own past: take over from nobody */
-  guint n_fade;         /* frames to come in over; 0: at once. What takes over
-                         * another's past needs none */
-  GstSeqEngine *before; /* fades out */
-  gpointer *in, *out;   /* first sample of each channel that comes, leaves */
+  gboolean has_past;    /* its own, from a state: it inherits nothing */
+  guint n_fade;         /* frames to fade in over, if it inherits nothing;
+                         * 0: it takes over at once */
+  gpointer *in, *out;   /* first sample of each channel in and out */
   SeqStreamStats stats; /* with room for each channel */
-  GstSeqEngine *next;   /* on the pile */
+  /* the hand-over's own */
+  SeqEngine *fading_out; /* the engine before it, for as long as it is heard */
+  SeqEngine *next_retired;
 };
 
-/* Takes the stream. Control thread, as is free. */
-GstSeqEngine *gst_seq_engine_new (SeqStream *stream);
-void gst_seq_engine_free (GstSeqEngine *engine);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (GstSeqEngine, gst_seq_engine_free)
+/* Takes the stream. Control thread, like seq_engine_free(). */
+SeqEngine *seq_engine_new (SeqStream *stream);
+void seq_engine_free (SeqEngine *engine);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqEngine, seq_engine_free)
 
 typedef struct {
-  GMutex lock;           /* the streaming thread holds it during a buffer */
-  GstSeqEngine *engine;  /* under the lock; NULL before caps */
-  GstSeqEngine *offered; /* atomic */
-  GstSeqEngine *pile;    /* atomic; linked by next */
-  gint restart;          /* atomic: forget everything */
-  guint64 n_fades;       /* under the lock: engines that came in so */
-} GstSeqSlot;
+  GMutex lock;        /* the streaming thread holds it during a buffer */
+  SeqEngine *active;  /* guarded by lock; NULL until one is adopted */
+  SeqEngine *pending; /* atomic */
+  SeqEngine *retired; /* atomic; a list by next_retired */
+  gint restart;       /* atomic: the active stream is to forget everything */
+  guint64 n_swaps;    /* guarded by lock: engines adopted with a fade */
+} SeqHandover;
 
-void gst_seq_slot_init (GstSeqSlot *slot);
-/* Frees all engines; the slot can be used again. No thread streams. */
-void gst_seq_slot_empty (GstSeqSlot *slot);
-void gst_seq_slot_clear (GstSeqSlot *slot);
+void seq_handover_init (SeqHandover *handover);
+void seq_handover_clear (SeqHandover *handover);
+/* Frees all engines; more can be published. No thread may be streaming. */
+void seq_handover_reset (SeqHandover *handover);
 
-/* Takes the engine; one that still waits is replaced, and if it was restored
- * its past goes on in the new one. Callers of this and the next take turns
- * (the element's build lock). */
-void gst_seq_slot_offer (GstSeqSlot *slot, GstSeqEngine *engine);
-/* Frees what the streaming thread has done with. */
-void gst_seq_slot_sweep (GstSeqSlot *slot);
-/* Takes up what was offered, unless one still fades in, and a restart that was
- * asked for. Called with the lock held, by any thread. Real-time safe. Returns
- * slot->engine. */
-GstSeqEngine *gst_seq_slot_settle (GstSeqSlot *slot);
-/* Ends a fade; likewise. */
-void gst_seq_slot_cut (GstSeqSlot *slot);
+/* Takes the engine. One that is still pending is replaced; if that had a past
+ * from a state, the new engine inherits it. One thread at a time calls this
+ * and seq_handover_free_retired(). */
+void seq_handover_publish (SeqHandover *handover, SeqEngine *engine);
+/* Frees retired engines. */
+void seq_handover_free_retired (SeqHandover *handover);
+/* The active stream forgets everything at the next buffer. Any thread. */
+void seq_handover_restart (SeqHandover *handover);
+
+/* The rest is for any thread that holds the lock, and real-time safe. */
+
+/* Adopts a pending engine, unless one is still fading in, and does a restart
+ * that was asked for. Returns the active engine. */
+SeqEngine *seq_handover_adopt_pending (SeqHandover *handover);
+/* Ends a fade: the engine that was fading in is heard alone. */
+void seq_handover_end_fade (SeqHandover *handover);
 
 G_END_DECLS

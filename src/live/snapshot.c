@@ -69,7 +69,7 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
   return seq_safetensors_write (tensors, G_N_ELEMENTS (tensors), metadata);
 }
 
-/* The tensor of that name, if it has just that many bytes. */
+/* The tensor of that name, if it has exactly that many bytes. */
 static const void *
 find (const SeqSafetensors *file, const char *name, gsize size, GError **error)
 {
@@ -77,7 +77,8 @@ find (const SeqSafetensors *file, const char *name, gsize size, GError **error)
 
   if (!tensor || tensor->size != size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: %" G_GSIZE_FORMAT " bytes where %" G_GSIZE_FORMAT " are needed",
+        "the size of %s is %" G_GSIZE_FORMAT
+        " bytes; expected %" G_GSIZE_FORMAT,
         name, tensor ? tensor->size : 0, size);
     return NULL;
   }
@@ -141,15 +142,27 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   return seq_builder_finish (builder, error);
 }
 
-/* Channels a lane, as seq_stream_new() will have them. */
-static guint
-lanes_share (
-    const SeqModel *model, guint n_channels, const SeqStreamConfig *config)
+/* Whether the file can hold the states that it claims: one a lane. */
+static gboolean
+check_size (const SeqModel *model, const SeqStreamConfig *config,
+    guint n_channels, gsize size, GError **error)
 {
-  return config->channel_mode == SEQ_CHANNELS_JOINT
-                 && n_channels == model->chain->n_in
-             ? n_channels
-             : model->n_signal;
+  const SeqChain *chain = model->chain;
+  guint n_signal = seq_stream_channels_per_lane (
+      model->n_signal, chain->n_in, config->channel_mode, n_channels, error);
+  gsize needed;
+
+  if (n_signal == 0)
+    return FALSE;
+  needed = n_channels / n_signal * chain->n_state * sizeof (real);
+  if (needed > size) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "the size is %" G_GSIZE_FORMAT " bytes; expected %" G_GSIZE_FORMAT
+        " or more for %u channels",
+        size, needed, n_channels);
+    return FALSE;
+  }
+  return TRUE;
 }
 
 SeqStream *
@@ -169,12 +182,12 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   text = g_hash_table_lookup (file->metadata, KEY);
   if (!text) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-        "no snapshot of a stream: there is no metadata '%s'", KEY);
+        "not a saved state: its metadata has no '%s'", KEY);
     return NULL;
   }
   facts = g_variant_parse (G_VARIANT_TYPE (FACTS), text, NULL, NULL, error);
   if (!facts) {
-    g_prefix_error (error, "snapshot: %s: ", KEY);
+    g_prefix_error (error, "saved state: metadata '%s': ", KEY);
     return NULL;
   }
   g_variant_get_child (facts, 0, "u", &version);
@@ -190,33 +203,27 @@ seq_snapshot_load (GBytes *bytes, GError **error)
       || !(config.learning_rate > 0 && config.learning_rate <= 10)
       || config.horizon > 1 << 20) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "snapshot: %s is out of range: %s", KEY, text);
+        "saved state: metadata '%s' is out of range: %s", KEY, text);
     return NULL;
   }
   config.learn = learn;
   config.channel_mode = channel_mode;
   model = load_model (file, facts, error);
-  /* the state of each lane is in the file, or it can't be meant */
   if (model
-      && n_channels / lanes_share (model, n_channels, &config)
-                 * model->chain->n_state * sizeof (real)
-             > g_bytes_get_size (bytes)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "snapshot: %u channels take more than the file's bytes", n_channels);
-    return NULL;
-  }
-  if (model)
+      && check_size (
+          model, &config, n_channels, g_bytes_get_size (bytes), error))
     stream = seq_stream_new (model, n_channels, &config, error);
   state = stream ? find (
               file, "seqfilter.state", seq_stream_state_size (stream), error)
                  : NULL;
   if (!state) {
-    g_prefix_error (error, "snapshot: ");
+    g_prefix_error (error, "saved state: ");
     return NULL;
   }
   if (!seq_stream_set_state (stream, state)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "snapshot: seqfilter.state holds numbers that can't be");
+        "saved state: seqfilter.state has numbers that are not finite or out "
+        "of range");
     return NULL;
   }
   return g_steal_pointer (&stream);

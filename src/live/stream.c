@@ -8,46 +8,36 @@
  *   | one part a lane
  *
  * where a lane's part is its chain state, or its learner's memory. So a
- * snapshot is one copy, and a stream of the same shape takes over from another
- * by exchanging pointers.
+ * snapshot is one copy, and a stream adopts from another of the same
+ * fingerprint by exchanging pointers.
  *
- * A model that looks ahead and came without scales of its own gets running
- * normalisation: mean and variance of each channel over all it has learnt
- * from (Welford 1962), with outliers clipped and, when they keep coming,
- * believed: then older samples count for less. Effects are not scaled, nor
- * are models from a file, which know what they were trained on.
+ * Frames go through in blocks: each step reads what the steps before it left
+ * in a Block. A model that forecasts and came without scales of its own gets
+ * running normalisation (normalise.h). Effects are not scaled, nor are models
+ * from a file, which know what they were trained on.
  */
 #include "src/live/stream.h"
 #include "src/builder.h"
 #include "src/cpu.h"
 #include "src/live/learner.h"
+#include "src/live/normalise.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
-#define BLOCK 64             /* frames that go through the chain at once */
-#define MEMORY_MAX (1 << 20) /* frames that the normalisation looks back */
-#define OUTLIER 8.0          /* standard deviations */
-#define LIMIT 1e4            /* of a normalised input */
-#define SCORE_MEMORY 1024    /* frames of the residual's running RMS */
-#define SCORE_LIMIT 1e6
+#define BLOCK 64  /* frames that go through the chain at once */
+#define LIMIT 1e4 /* of a normalised input */
 
 /* One channel's share of what is carried. */
 typedef struct {
-  double n_seen, mean, variance, last; /* normalisation */
-  double residual_power;               /* running, for the score */
-  guint64 n_residuals;
-  /* statistics since they were last taken, over frames with a forecast;
-   * sums are of the distance to the first sample, against cancellation */
-  guint64 n_stat;
-  double first, sum, sum_squares, residual_squares, score_peak;
+  SeqNormaliser normaliser;
+  SeqSurprise surprise;
+  SeqChannelSums sums; /* since statistics were last taken */
 } Channel;
 
-/* A conditioning input on its way. */
 typedef struct {
   double value, target;
-  guint64 left; /* frames until it arrives */
+  guint64 left; /* frames until it is there */
 } Knob;
 
 typedef struct {
@@ -55,29 +45,38 @@ typedef struct {
   guint64 n_total, n_non_finite, n_rewinds;
 } Carried;
 
+/* A few frames in hand. [channel][frame] is a row of BLOCK frames for each
+ * channel, [frame][lane] is as layers have it. */
+typedef struct {
+  guint n;                  /* frames, at most BLOCK */
+  gboolean learns;          /* from them */
+  guint8 *valid;            /* [channel]: is finite. A frame that is
+                             * not is a block of its own */
+  double *x;                /* [channel][frame]: the input */
+  double *shift, *scale;    /* likewise: u = (x - shift) * scale */
+  real *in, *target, *out;  /* [frame][lane], padded */
+  guint8 *lane_valid;       /* [frame][lane]: target may be learnt */
+  real *bits;               /* [frame][lane]: SeqBlock.score */
+  double *y;                /* [output][frame]: forecast or output */
+  double *residual, *score; /* [channel][frame] */
+} Block;
+
 struct _SeqStream {
   SeqModel *model;
   SeqStreamConfig config;
-  char *shape; /* equal for streams that can swap memory */
+  char *fingerprint; /* the same for streams that can exchange memory */
   guint n_channels, n_outputs, n_lanes;
-  guint n_signal;                 /* channels a lane */
-  guint n_knobs;                  /* inputs of the model past those */
-  guint horizon;                  /* of the rings; at least 1 */
-  gboolean running;               /* normalisation */
-  gboolean predicts;              /* outputs can be compared with inputs */
-  SeqWork *work;                  /* all lanes; not with a gradient learner */
-  real *saved;                    /* for seq_chain_run_safely() with it */
-  SeqLearner **learners;          /* one a lane, or NULL */
-  real *learner_in, *learner_out; /* [BLOCK][lane][padded width] */
-  SeqStream *before;              /* fades out, or NULL */
-  guint n_fade, faded;            /* frames */
-  /* scratch of one block: a row of BLOCK frames a channel or output */
-  double *x, *y, *r, *score, *shift, *scale;
-  /* and by frames, as layers want it: [BLOCK][lane] */
-  real *target, *bits;
-  gsize target_stride;
-  guint8 *lane_valid;
-  guint8 *valid; /* [n_channels]; a frame that isn't is a block of its own */
+  guint n_signal;        /* channels a lane */
+  guint n_knobs;         /* inputs of the model past those */
+  guint horizon;         /* of the rings; at least 1 */
+  gboolean normalises;   /* as it goes */
+  gboolean comparable;   /* outputs are forecasts of the inputs */
+  SeqLearner **learners; /* one a lane, or NULL: then */
+  SeqWork *work;         /* of all lanes, and */
+  real *saved;           /* for seq_chain_run_safely() */
+  Block block;           /* the frames in hand; memory reserved for them */
+  SeqStream *before;     /* fades out, or NULL */
+  guint n_fade, n_faded; /* frames */
   /* carried */
   gpointer memory;
   gsize memory_size;
@@ -89,6 +88,8 @@ struct _SeqStream {
   guint8 *lanes;
   gsize lane_size;
 };
+
+/* --- building ------------------------------------------------------------- */
 
 static gsize
 padded (gsize bytes)
@@ -127,9 +128,22 @@ set_memory (SeqStream *stream, gpointer memory)
             stream->learners[l], stream->lanes + l * stream->lane_size);
 }
 
-/* What two streams must have in common to take over from each other. */
+static gsize
+count_memory (const SeqStream *stream)
+{
+  gsize horizon = stream->horizon;
+
+  return padded (sizeof (Carried))
+         + padded (stream->n_channels * sizeof (Channel))
+         + padded (stream->n_knobs * sizeof (Knob))
+         + padded (horizon * stream->n_outputs * sizeof (double))
+         + padded (horizon * stream->n_channels * sizeof (double))
+         + padded (stream->n_lanes * stream->lane_size);
+}
+
+/* All that two streams must have in common to exchange memory. */
 static char *
-describe_shape (const SeqStream *stream)
+make_fingerprint (const SeqStream *stream)
 {
   const SeqChain *chain = stream->model->chain;
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
@@ -144,21 +158,153 @@ describe_shape (const SeqStream *stream)
   g_checksum_update (
       sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
   g_string_append_printf (text,
-      "%s residual %u channels %u lanes %u learner %d window %u horizon %u",
+      "%s skip %u channels %u lanes %u learner %d window %u horizon %u",
       g_checksum_get_string (sum), chain->skip, stream->n_channels,
       stream->n_lanes, stream->learners != NULL,
       stream->learners ? stream->config.window : 0, stream->config.horizon);
   return g_string_free (text, FALSE);
 }
 
-/* Whether gradient descent has anything to do: a single layer that learns in
- * its state (ar, markov, naive) has nothing before it. */
-static gboolean
-descends (const SeqModel *model, const SeqStreamConfig *config)
+guint
+seq_stream_channels_per_lane (guint n_signal, guint n_in, SeqChannelMode mode,
+    guint n_channels, GError **error)
 {
-  return (config->learn == SEQ_LEARN_GRADIENT
-             || config->learn == SEQ_LEARN_BOTH)
-         && !(model->chain->n_layers == 1 && seq_chain_learns (model->chain));
+  gboolean joint = mode == SEQ_CHANNELS_JOINT
+                   || (mode == SEQ_CHANNELS_AUTO && n_channels == n_signal);
+
+  if (mode == SEQ_CHANNELS_JOINT && n_channels == n_in)
+    return n_in;
+  if (joint ? n_channels == n_signal : n_channels % n_signal == 0)
+    return n_signal;
+  if (!joint)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the number of channels is %u; expected a multiple of %u, the signal "
+        "inputs of the model",
+        n_channels, n_signal);
+  else if (n_in > n_signal)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the number of channels is %u; expected %u, the signal inputs of the "
+        "model, or %u, with its knobs",
+        n_channels, n_signal, n_in);
+  else
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the number of channels is %u; expected %u, the inputs of the model",
+        n_channels, n_signal);
+  return 0;
+}
+
+static gboolean
+learns_by_gradient (const SeqStreamConfig *config)
+{
+  return config->learn == SEQ_LEARN_GRADIENT || config->learn == SEQ_LEARN_BOTH;
+}
+
+/* Whether gradient descent has anything to do: a single layer that learns in
+ * its state has nothing before it. */
+static gboolean
+descends (const SeqChain *chain, const SeqStreamConfig *config)
+{
+  return learns_by_gradient (config)
+         && !(chain->n_layers == 1 && seq_chain_learns (chain));
+}
+
+/* Whether the model can learn in that way. n_signal: channels a lane. */
+static gboolean
+check_learn (const SeqChain *chain, guint n_signal,
+    const SeqStreamConfig *config, GError **error)
+{
+  static const char *const names[] = { "off", "gradient", "readout", "both" };
+  const char *learn = names[config->learn];
+
+  for (guint i = 0; descends (chain, config) && i < chain->n_layers; i++) {
+    const SeqLayer *layer = chain->layers[i];
+
+    if (!(layer->klass->kind.flags & SEQ_KIND_TRAINS)) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "learn is %s; expected off, as layer %u (%s) has no gradient", learn,
+          i, layer->klass->kind.name);
+      return FALSE;
+    }
+    if (layer->quantised) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "learn is %s; expected off or readout, as layer %u (%s) has %s "
+          "weights, which no gradient can move",
+          learn, i, layer->klass->kind.name, seq_layer_precision (layer));
+      return FALSE;
+    }
+  }
+  if ((config->learn == SEQ_LEARN_READOUT || config->learn == SEQ_LEARN_BOTH)
+      && !seq_chain_learns (chain)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "learn is %s; expected off or gradient, as the model does not end in "
+        "a readout",
+        learn);
+    return FALSE;
+  }
+  if (config->learn != SEQ_LEARN_OFF && config->horizon < 1) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "horizon is 0; expected 1 or more with learn=%s: only a forecast can "
+        "be learnt from the stream alone",
+        learn);
+    return FALSE;
+  }
+  if (config->learn != SEQ_LEARN_OFF && chain->n_out != n_signal) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "the number of outputs is %u; expected %u with learn=%s: only a "
+        "forecast of the input can be learnt from the stream alone",
+        chain->n_out, n_signal, learn);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Memory for the frames in hand. */
+static void
+init_block (SeqStream *stream)
+{
+  const SeqChain *chain = stream->model->chain;
+  gsize rows = (gsize) BLOCK * stream->n_channels;
+  gsize lane_rows = (gsize) BLOCK * stream->n_lanes;
+  Block *b = &stream->block;
+
+  b->valid = g_new0 (guint8, stream->n_channels);
+  b->x = g_new0 (double, rows);
+  b->shift = g_new0 (double, rows);
+  b->scale = g_new0 (double, rows);
+  b->residual = g_new0 (double, rows);
+  b->score = g_new0 (double, rows);
+  b->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
+  if (stream->learners) {
+    b->in = seq_alloc (lane_rows * SEQ_PAD (chain->n_in));
+    b->out = seq_alloc (lane_rows * SEQ_PAD (chain->n_out));
+  } else {
+    b->in = stream->work->in;
+    b->out = stream->work->out;
+  }
+  b->target = seq_alloc (lane_rows * SEQ_PAD (chain->n_out));
+  b->lane_valid = g_new0 (guint8, lane_rows);
+  b->bits = seq_alloc (lane_rows);
+}
+
+static void
+clear_block (SeqStream *stream)
+{
+  Block *b = &stream->block;
+
+  if (stream->learners) {
+    seq_free (b->in);
+    seq_free (b->out);
+  }
+  g_free (b->valid);
+  g_free (b->x);
+  g_free (b->shift);
+  g_free (b->scale);
+  g_free (b->residual);
+  g_free (b->score);
+  g_free (b->y);
+  seq_free (b->target);
+  g_free (b->lane_valid);
+  seq_free (b->bits);
 }
 
 SeqStream *
@@ -166,58 +312,17 @@ seq_stream_new (SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error)
 {
   const SeqChain *chain = model->chain;
-  g_autoptr (SeqStream) stream = NULL;
-  SeqChannelMode mode = config->channel_mode;
-  guint n_signal = model->n_signal;
-  gsize rows;
+  SeqStream *stream;
   SeqLearnerConfig learner_config = { .rate = config->learning_rate,
     .window = config->window,
     .horizon = config->horizon };
+  guint n_signal;
 
   g_return_val_if_fail (n_channels > 0, NULL);
-  if (mode == SEQ_CHANNELS_AUTO)
-    mode =
-        n_signal == n_channels ? SEQ_CHANNELS_JOINT : SEQ_CHANNELS_INDEPENDENT;
-  if (mode == SEQ_CHANNELS_JOINT && n_channels == chain->n_in)
-    n_signal = chain->n_in;
-  if (mode == SEQ_CHANNELS_JOINT ? n_channels != n_signal
-                                 : n_channels % n_signal != 0) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-        "the model wants %u channels%s, the stream has %u", n_signal,
-        mode == SEQ_CHANNELS_JOINT ? "" : " or a multiple of it", n_channels);
+  n_signal = seq_stream_channels_per_lane (
+      model->n_signal, chain->n_in, config->channel_mode, n_channels, error);
+  if (n_signal == 0 || !check_learn (chain, n_signal, config, error))
     return NULL;
-  }
-  if (descends (model, config))
-    for (guint i = 0; i < chain->n_layers; i++) {
-      const SeqLayerClass *klass = chain->layers[i]->klass;
-
-      if (!(klass->kind.flags & SEQ_KIND_TRAINS)) {
-        g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-            "the layer %s has no gradient to learn by", klass->kind.name);
-        return NULL;
-      }
-      if (chain->layers[i]->quantised) {
-        g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-            "layer %u, %s, has its weights in %s and cannot learn by gradient",
-            i, klass->kind.name, seq_layer_precision (chain->layers[i]));
-        return NULL;
-      }
-    }
-  if ((config->learn == SEQ_LEARN_READOUT || config->learn == SEQ_LEARN_BOTH)
-      && !seq_chain_learns (chain)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "learn=readout: the model does not end in a readout");
-    return NULL;
-  }
-  if (config->learn != SEQ_LEARN_OFF
-      && (config->horizon < 1 || chain->n_out != n_signal)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "to learn from the stream alone a model must forecast its own input: "
-        "horizon is %u where 1 or more is needed, outputs are %u where %u are "
-        "needed",
-        config->horizon, chain->n_out, n_signal);
-    return NULL;
-  }
 
   stream = g_new0 (SeqStream, 1);
   stream->model = seq_model_ref (model);
@@ -227,11 +332,11 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->n_knobs = chain->n_in - n_signal;
   stream->n_lanes = n_channels / n_signal;
   stream->n_outputs = stream->n_lanes * chain->n_out;
-  stream->predicts = stream->n_outputs == n_channels;
+  stream->comparable = stream->n_outputs == n_channels;
   stream->horizon = MAX (config->horizon, 1);
-  stream->running = config->horizon > 0 && !model->normalised
-                    && g_str_equal (model->format, "untrained");
-  if (descends (model, config)) {
+  stream->normalises = config->horizon > 0 && !model->normalised
+                       && g_str_equal (model->format, "untrained");
+  if (descends (chain, config)) {
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
     stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
@@ -239,39 +344,15 @@ seq_stream_new (SeqModel *model, guint n_channels,
     stream->work = seq_work_new (chain, BLOCK, stream->n_lanes, FALSE);
     stream->saved = seq_alloc (seq_chain_saved (chain, stream->n_lanes));
   }
-
-  stream->memory_size =
-      padded (sizeof (Carried)) + padded (n_channels * sizeof (Channel))
-      + padded (stream->n_knobs * sizeof (Knob))
-      + padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double))
-      + padded ((gsize) stream->horizon * n_channels * sizeof (double))
-      + padded (stream->n_lanes * stream->lane_size);
+  stream->memory_size = count_memory (stream);
   set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
-  if (stream->learners) {
-    for (guint l = 0; l < stream->n_lanes; l++)
-      stream->learners[l] = seq_learner_new (
-          chain, &learner_config, stream->lanes + l * stream->lane_size);
-    stream->learner_in =
-        seq_alloc (BLOCK * stream->n_lanes * SEQ_PAD (chain->n_in));
-    stream->learner_out =
-        seq_alloc (BLOCK * stream->n_lanes * SEQ_PAD (chain->n_out));
-  }
-  stream->shape = describe_shape (stream);
-
-  rows = (gsize) BLOCK * n_channels;
-  stream->x = g_new0 (double, rows);
-  stream->r = g_new0 (double, rows);
-  stream->score = g_new0 (double, rows);
-  stream->shift = g_new0 (double, rows);
-  stream->scale = g_new0 (double, rows);
-  stream->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
-  stream->target_stride = SEQ_PAD (chain->n_out);
-  stream->target = seq_alloc (BLOCK * stream->n_lanes * stream->target_stride);
-  stream->bits = seq_alloc (BLOCK * stream->n_lanes);
-  stream->valid = g_new0 (guint8, n_channels);
-  stream->lane_valid = g_new0 (guint8, (gsize) BLOCK * stream->n_lanes);
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
+    stream->learners[l] = seq_learner_new (
+        chain, &learner_config, stream->lanes + l * stream->lane_size);
+  stream->fingerprint = make_fingerprint (stream);
+  init_block (stream);
   seq_stream_restart (stream);
-  return g_steal_pointer (&stream);
+  return stream;
 }
 
 void
@@ -279,25 +360,14 @@ seq_stream_free (SeqStream *stream)
 {
   if (!stream)
     return;
+  clear_block (stream);
   for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
     seq_learner_free (stream->learners[l]);
   g_free (stream->learners);
-  seq_free (stream->learner_in);
-  seq_free (stream->learner_out);
   seq_work_free (stream->work);
   seq_free (stream->saved);
   seq_model_unref (stream->model);
-  g_free (stream->shape);
-  g_free (stream->x);
-  g_free (stream->y);
-  g_free (stream->r);
-  g_free (stream->score);
-  g_free (stream->shift);
-  g_free (stream->scale);
-  seq_free (stream->target);
-  seq_free (stream->bits);
-  g_free (stream->valid);
-  g_free (stream->lane_valid);
+  g_free (stream->fingerprint);
   seq_free (stream->memory);
   g_free (stream);
 }
@@ -327,38 +397,34 @@ seq_stream_n_outputs (SeqStream *stream)
 }
 
 guint
-seq_stream_n_lanes (SeqStream *stream)
-{
-  return stream->n_lanes;
-}
-
-static void
-arrive (Knob *p)
-{
-  p->value = p->target;
-  p->left = 0;
-}
-
-guint
 seq_stream_n_knobs (SeqStream *stream)
 {
   return stream->n_knobs;
 }
 
+/* --- what is carried ------------------------------------------------------ */
+
+static void
+finish_turn (Knob *knob)
+{
+  knob->value = knob->target;
+  knob->left = 0;
+}
+
 void
 seq_stream_set_knob (SeqStream *stream, guint i, double value, guint n_frames)
 {
-  Knob *p;
+  Knob *knob;
 
   g_return_if_fail (i < stream->n_knobs);
-  p = &stream->knobs[i];
+  knob = &stream->knobs[i];
   value = CLAMP (value, 0, 1);
-  if (value == p->target)
+  if (value == knob->target)
     return;
-  p->target = value;
-  p->left = n_frames;
+  knob->target = value;
+  knob->left = n_frames;
   if (stream->carried->n_frames == 0)
-    arrive (p);
+    finish_turn (knob);
 }
 
 void
@@ -368,7 +434,7 @@ seq_stream_fade (SeqStream *stream, SeqStream *before, guint n_frames)
                     && stream->n_outputs == before->n_outputs);
   stream->before = n_frames > 0 ? before : NULL;
   stream->n_fade = n_frames;
-  stream->faded = 0;
+  stream->n_faded = 0;
 }
 
 gboolean
@@ -388,7 +454,7 @@ seq_stream_rewind (SeqStream *stream)
     else
       seq_chain_rewind (chain, stream->model->weights, lane_state (stream, l));
   for (guint k = 0; k < stream->n_knobs; k++)
-    arrive (&stream->knobs[k]);
+    finish_turn (&stream->knobs[k]);
   stream->before = NULL;
   stream->carried->n_frames = 0;
   stream->carried->n_rewinds++;
@@ -402,7 +468,7 @@ seq_stream_restart (SeqStream *stream)
   memset (stream->carried, 0, sizeof (Carried));
   memset (stream->channels, 0, stream->n_channels * sizeof (Channel));
   for (guint k = 0; k < stream->n_knobs; k++)
-    arrive (&stream->knobs[k]);
+    finish_turn (&stream->knobs[k]);
   stream->before = NULL;
   for (guint l = 0; l < stream->n_lanes; l++)
     if (stream->learners)
@@ -412,11 +478,17 @@ seq_stream_restart (SeqStream *stream)
 }
 
 gboolean
+seq_stream_can_adopt (SeqStream *stream, SeqStream *from)
+{
+  return g_str_equal (stream->fingerprint, from->fingerprint);
+}
+
+gboolean
 seq_stream_adopt (SeqStream *stream, SeqStream *from)
 {
   gpointer memory = stream->memory;
 
-  if (!g_str_equal (stream->shape, from->shape))
+  if (!seq_stream_can_adopt (stream, from))
     return FALSE;
   set_memory (stream, from->memory);
   set_memory (from, memory);
@@ -437,29 +509,37 @@ seq_stream_get_state (SeqStream *stream, gpointer bytes)
   memcpy (bytes, stream->memory, stream->memory_size);
 }
 
+static gboolean
+all_finite (const double *values, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (!isfinite (values[i]))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+in_unit (double value)
+{
+  return value >= 0 && value <= 1;
+}
+
 /* Whether memory from outside can be run. */
 static gboolean
 check_memory (SeqStream *stream)
 {
   const SeqChain *chain = stream->model->chain;
+  gsize horizon = stream->horizon;
 
-  for (guint c = 0; c < stream->n_channels; c++) {
-    const Channel *channel = &stream->channels[c];
-
-    if (!(channel->n_seen >= 0 && channel->n_seen <= MEMORY_MAX)
-        || !isfinite (channel->mean) || !(channel->variance >= 0)
-        || !isfinite (channel->variance) || !(channel->residual_power >= 0))
+  for (guint c = 0; c < stream->n_channels; c++)
+    if (!seq_normaliser_check (&stream->channels[c].normaliser)
+        || !(stream->channels[c].surprise.residual_power >= 0))
       return FALSE;
-  }
-  for (gsize i = 0; i < (gsize) stream->horizon * stream->n_outputs; i++)
-    if (!isfinite (stream->forecasts[i]))
-      return FALSE;
-  for (gsize i = 0; i < (gsize) stream->horizon * stream->n_channels; i++)
-    if (!isfinite (stream->past[i]))
-      return FALSE;
+  if (!all_finite (stream->forecasts, horizon * stream->n_outputs)
+      || !all_finite (stream->past, horizon * stream->n_channels))
+    return FALSE;
   for (guint k = 0; k < stream->n_knobs; k++)
-    if (!(stream->knobs[k].value >= 0 && stream->knobs[k].value <= 1
-            && stream->knobs[k].target >= 0 && stream->knobs[k].target <= 1))
+    if (!in_unit (stream->knobs[k].value) || !in_unit (stream->knobs[k].target))
       return FALSE;
   for (guint l = 0; l < stream->n_lanes; l++)
     if ((stream->learners && !seq_learner_check (stream->learners[l]))
@@ -481,368 +561,281 @@ seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
   return TRUE;
 }
 
-static double
-scale_of (const Channel *c)
-{
-  /* never below what a double can tell apart at that mean */
-  return MAX (sqrt (c->variance), fabs (c->mean) * 1e-12 + 1e-30);
-}
-
-/* How a channel is scaled at this moment: u = (x - shift) * scale. */
-static void
-in_scale (const SeqStream *stream, guint channel, double *shift, double *scale)
-{
-  const Channel *c = &stream->channels[channel];
-  guint i = channel % stream->n_signal;
-
-  if (stream->running) {
-    *shift = c->mean;
-    *scale = c->n_seen < 2 ? 1 : 1 / scale_of (c);
-  } else {
-    *shift = stream->model->in_shift[i];
-    *scale = stream->model->in_scale[i];
-  }
-}
-
 SeqModel *
 seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
 {
+  const Channel *channels = stream->channels + lane * stream->n_signal;
   g_autoptr (SeqModel) learnt = seq_model_with_learnt (stream->model,
       stream->learners ? stream->learners[lane]->weights : NULL,
       lane_state (stream, lane), error);
-  guint n = stream->n_signal;
-  g_autofree double *values = g_new (double, 4 * n);
-  double *shift = values, *scale = shift + n, *inverse = scale + n;
   g_autoptr (SeqBuilder) builder = NULL;
+  g_autofree double *values = NULL;
+  double *in_scale, *in_shift, *out_scale, *out_shift;
+  guint n_in, n_out;
 
-  if (!learnt || !stream->running)
+  if (!learnt || !stream->normalises)
     return g_steal_pointer (&learnt);
-  for (guint k = 0; k < n; k++) {
-    in_scale (stream, lane * n + k, &shift[k], &scale[k]);
-    inverse[k] = 1 / scale[k];
+  n_in = learnt->n_in;
+  n_out = learnt->n_out;
+  values = g_new0 (double, 2 * (n_in + n_out));
+  in_scale = values;
+  in_shift = in_scale + n_in;
+  out_scale = in_shift + n_in;
+  out_shift = out_scale + n_out;
+  for (guint k = 0; k < MAX (n_in, n_out); k++) {
+    double shift = 0, scale = 1; /* of knobs */
+
+    if (k < stream->n_signal)
+      seq_normaliser_get (&channels[k].normaliser, &shift, &scale);
+    if (k < n_in) {
+      in_scale[k] = scale;
+      in_shift[k] = shift;
+    }
+    if (k < n_out) {
+      out_scale[k] = 1 / scale;
+      out_shift[k] = shift;
+    }
   }
   builder = seq_builder_new_from (learnt);
-  seq_builder_set_scales (builder, scale, shift, inverse, shift);
+  seq_builder_set_scales (builder, in_scale, in_shift, out_scale, out_shift);
   return seq_builder_finish (builder, error);
 }
 
-/* --- samples ---------------------------------------------------------------
- */
-
-/* n samples of a channel from frame `from` on: the statement is done for each,
- * v[t * stride], t < n. */
-#define EACH_SAMPLE(type, statement)                                           \
-  {                                                                            \
-    type *v = (type *) signal->channel[channel] + from * stride;               \
-                                                                               \
-    for (guint t = 0; t < n; t++)                                              \
-      statement;                                                               \
-    break;                                                                     \
-  }
-
-static void
-get_samples (
-    const SeqSignal *signal, guint channel, gsize from, guint n, double *x)
-{
-  gsize stride = signal->stride;
-
-  switch (signal->format) {
-    case SEQ_FORMAT_S16:
-      EACH_SAMPLE (const gint16, x[t] = v[t * stride] / 32768.0);
-    case SEQ_FORMAT_S32:
-      EACH_SAMPLE (const gint32, x[t] = v[t * stride] / 2147483648.0);
-    case SEQ_FORMAT_F32:
-      EACH_SAMPLE (const float, x[t] = v[t * stride]);
-    case SEQ_FORMAT_F64:
-      EACH_SAMPLE (const double, x[t] = v[t * stride]);
-  }
-}
-
-static void
-put_samples (const SeqSignal *signal, guint channel, gsize from, guint n,
-    const double *x)
-{
-  gsize stride = signal->stride;
-
-  switch (signal->format) {
-    case SEQ_FORMAT_S16:
-      EACH_SAMPLE (gint16, v[t * stride] = (gint16) lrint (
-                               CLAMP (x[t] * 32768.0, -32768.0, 32767.0)));
-    case SEQ_FORMAT_S32:
-      EACH_SAMPLE (gint32,
-          v[t * stride] = (gint32) lrint (
-              CLAMP (x[t] * 2147483648.0, -2147483648.0, 2147483647.0)));
-    case SEQ_FORMAT_F32:
-      EACH_SAMPLE (
-          float, v[t * stride] = (float) CLAMP (x[t], -FLT_MAX, FLT_MAX));
-    case SEQ_FORMAT_F64:
-      EACH_SAMPLE (double, v[t * stride] = x[t]);
-  }
-}
-
-/* Samples of a channel as they are, bit for bit. */
-static void
-copy_samples (const SeqSignal *signal, const SeqSignal *input, guint channel,
-    gsize from, guint n)
-{
-  gsize stride = signal->stride, skip = input->stride;
-  gconstpointer in = input->channel[channel];
-
-  switch (signal->format) {
-    case SEQ_FORMAT_S16:
-      EACH_SAMPLE (
-          gint16, v[t * stride] = ((const gint16 *) in)[(from + t) * skip]);
-    case SEQ_FORMAT_S32:
-    case SEQ_FORMAT_F32:
-      EACH_SAMPLE (
-          gint32, v[t * stride] = ((const gint32 *) in)[(from + t) * skip]);
-    case SEQ_FORMAT_F64:
-      EACH_SAMPLE (
-          gint64, v[t * stride] = ((const gint64 *) in)[(from + t) * skip]);
-  }
-}
-
-/* --- scaling ---------------------------------------------------------------
- */
-
-static void
-learn_scale (Channel *c, double x)
-{
-  double deviation, clipped, rate;
-
-  if (c->n_seen > 0 && x == c->last)
-    return; /* a stuck sensor or digital silence says nothing of the scale */
-  c->last = x;
-  if (c->n_seen > 16) {
-    double most = OUTLIER * scale_of (c);
-
-    deviation = x - c->mean;
-    clipped = CLAMP (deviation, -most, most);
-    if (clipped != deviation)
-      c->n_seen = MAX (c->n_seen / 2, 16);
-    x = c->mean + clipped;
-  }
-  c->n_seen = MIN (c->n_seen + 1, MEMORY_MAX);
-  rate = 1 / c->n_seen;
-  deviation = x - c->mean;
-  c->mean += rate * deviation;
-  c->variance += rate * ((1 - rate) * deviation * deviation - c->variance);
-}
-
-/* --- processing --------------------------------------------------------------
- */
+/* --- processing: the steps of a block, in their order --------------------- */
 
 /* How many of the next n frames no forecast was made for. */
 static guint
-without_forecast (const SeqStream *stream, guint n)
+count_without_forecast (const SeqStream *stream, guint n)
 {
   guint64 frame = stream->carried->n_frames;
   guint horizon = stream->config.horizon;
 
-  if (!stream->predicts)
+  if (!stream->comparable)
     return n;
   return frame < horizon ? (guint) MIN (horizon - frame, n) : 0;
 }
 
-/* Reads frames from `from` on, up to one that must wait for the forecast of
- * the one before it because it is not finite. Returns how many. */
-static guint
-read_block (SeqStream *stream, const SeqSignal *in, gsize from, guint n)
+/* Puts the forecast, or else the mean, in the place of samples of the first
+ * frame that are not finite. */
+static void
+fill_in (SeqStream *stream, Block *b)
 {
-  guint channels = stream->n_channels, n_finite = n;
   guint h = stream->config.horizon;
 
-  for (guint c = 0; c < channels; c++) {
-    double *x = stream->x + c * BLOCK;
+  for (guint c = 0; c < stream->n_channels; c++) {
+    double *x = b->x + c * BLOCK;
+
+    b->valid[c] = isfinite (*x) != 0;
+    if (b->valid[c])
+      continue;
+    if (h > 0 && !count_without_forecast (stream, 1))
+      *x = stream->forecasts[c * h + stream->carried->n_frames % h];
+    else
+      *x = stream->channels[c].normaliser.mean;
+    stream->carried->n_non_finite++;
+  }
+}
+
+/* Reads b->n frames from `from` on, or fewer: up to one that is not finite,
+ * which has to wait for the forecast of the frame before it. */
+static void
+read_frames (SeqStream *stream, Block *b, const SeqSignal *in, gsize from)
+{
+  guint n_finite = b->n;
+
+  for (guint c = 0; c < stream->n_channels; c++) {
+    double *x = b->x + c * BLOCK;
     guint t = 0;
 
-    get_samples (in, c, from, n, x);
+    seq_samples_read (in, c, from, b->n, x);
     while (t < n_finite && isfinite (x[t]))
       t++;
     n_finite = t;
-    stream->valid[c] = TRUE;
+    b->valid[c] = TRUE;
   }
-  if (G_LIKELY (n_finite > 0))
-    return n_finite;
-
-  for (guint c = 0; c < channels; c++) {
-    double *x = stream->x + c * BLOCK;
-
-    stream->valid[c] = isfinite (*x) != 0;
-    if (stream->valid[c])
-      continue;
-    if (h > 0 && !without_forecast (stream, 1))
-      *x = stream->forecasts[c * h + stream->carried->n_frames % h];
-    else
-      *x = stream->channels[c].mean;
-    stream->carried->n_non_finite++;
+  b->n = n_finite;
+  if (G_UNLIKELY (n_finite == 0)) {
+    b->n = 1;
+    fill_in (stream, b);
   }
-  return 1;
 }
 
-/* A straight line to the target, frame by frame. */
-static double
-next_value (Knob *p)
-{
-  if (p->left == 1)
-    arrive (p);
-  else if (p->left > 0)
-    p->value += (p->target - p->value) / (double) p->left--;
-  return p->value;
-}
-
-/* Normalised rows [n][lane][n_in] into `rows`. */
+/* How each frame of a channel is scaled. */
 static void
-scale_block (
-    SeqStream *stream, real *rows, gsize stride, guint n, gboolean learn)
+choose_scale (SeqStream *stream, Block *b, guint c)
+{
+  SeqNormaliser *normaliser = &stream->channels[c].normaliser;
+  double *shift = b->shift + c * BLOCK, *scale = b->scale + c * BLOCK;
+
+  if (b->learns && stream->normalises && b->valid[c]) {
+    seq_normaliser_learn (normaliser, b->x + c * BLOCK, b->n, shift, scale);
+    return;
+  }
+  if (stream->normalises) {
+    seq_normaliser_get (normaliser, shift, scale);
+  } else {
+    *shift = stream->model->in_shift[c % stream->n_signal];
+    *scale = stream->model->in_scale[c % stream->n_signal];
+  }
+  for (guint t = 1; t < b->n; t++) {
+    shift[t] = shift[0];
+    scale[t] = scale[0];
+  }
+}
+
+/* One frame of a straight line to the target. */
+static double
+turn (Knob *knob)
+{
+  if (knob->left == 1)
+    finish_turn (knob);
+  else if (knob->left > 0)
+    knob->value += (knob->target - knob->value) / (double) knob->left--;
+  return knob->value;
+}
+
+/* The inputs of the chain, from samples and knobs. */
+static void
+scale_inputs (SeqStream *stream, Block *b)
 {
   guint n_signal = stream->n_signal;
+  gsize stride = SEQ_PAD (stream->model->chain->n_in);
   gsize next = stream->n_lanes * stride;
 
   for (guint c = 0; c < stream->n_channels; c++) {
-    const double *x = stream->x + c * BLOCK;
-    double *shift = stream->shift + c * BLOCK;
-    double *scale = stream->scale + c * BLOCK;
-    real *u = rows + c / n_signal * stride + c % n_signal;
+    const double *x = b->x + c * BLOCK;
+    const double *shift = b->shift + c * BLOCK, *scale = b->scale + c * BLOCK;
+    real *u = b->in + c / n_signal * stride + c % n_signal;
 
-    if (learn && stream->running && stream->valid[c]) {
-      for (guint t = 0; t < n; t++) {
-        learn_scale (&stream->channels[c], x[t]);
-        in_scale (stream, c, &shift[t], &scale[t]);
-      }
-    } else {
-      in_scale (stream, c, shift, scale);
-      for (guint t = 1; t < n; t++) {
-        shift[t] = shift[0];
-        scale[t] = scale[0];
-      }
-    }
-    for (guint t = 0; t < n; t++)
+    choose_scale (stream, b, c);
+    for (guint t = 0; t < b->n; t++)
       u[t * next] = (real) CLAMP ((x[t] - shift[t]) * scale[t], -LIMIT, LIMIT);
   }
-  for (guint p = 0; p < stream->n_knobs; p++) {
-    guint k = n_signal + p;
+  for (guint i = 0; i < stream->n_knobs; i++) {
+    guint k = n_signal + i;
     double shift = stream->model->in_shift[k];
     double scale = stream->model->in_scale[k];
 
-    for (guint t = 0; t < n; t++) {
-      double u = (next_value (&stream->knobs[p]) - shift) * scale;
+    for (guint t = 0; t < b->n; t++) {
+      double u = (turn (&stream->knobs[i]) - shift) * scale;
 
       for (guint lane = 0; lane < stream->n_lanes; lane++)
-        rows[t * next + lane * stride + k] = (real) u;
+        b->in[t * next + lane * stride + k] = (real) u;
     }
   }
 }
 
 /* What a layer that learns in its state should have forecast for each frame:
- * the signal, or with a residual what is to be added to that of a horizon
- * before, so that a frame without one before it is no example. */
+ * the signal, or with a skip connection what is to be added to that of a
+ * horizon before, so that a frame without one before it is no example. */
 static void
-set_targets (SeqStream *stream, const real *rows, gsize stride, guint n)
+set_targets (SeqStream *stream, Block *b)
 {
   const SeqChain *chain = stream->model->chain;
   guint n_signal = stream->n_signal, channels = stream->n_channels;
   guint n_lanes = stream->n_lanes, h = stream->horizon;
-  guint residual = seq_chain_learns (chain) ? chain->skip : 0;
+  guint skip = seq_chain_learns (chain) ? chain->skip : 0;
   guint64 frame = stream->carried->n_frames;
   guint at = (guint) (frame % h);
 
-  for (guint t = 0; t < n; t++, at = at + 1 < h ? at + 1 : 0)
+  for (guint t = 0; t < b->n; t++, at = at + 1 < h ? at + 1 : 0)
     for (guint lane = 0; lane < n_lanes; lane++) {
       gsize row = (gsize) t * n_lanes + lane;
-      const real *u = rows + row * stride;
+      const real *u = b->in + row * SEQ_PAD (chain->n_in);
       double *past = stream->past + at * channels + lane * n_signal;
-      real *target = stream->target + row * stream->target_stride;
-      guint8 *valid = &stream->lane_valid[row];
+      real *target = b->target + row * SEQ_PAD (chain->n_out);
+      guint8 *valid = &b->lane_valid[row];
 
       for (guint k = 0; k < MIN (n_signal, chain->n_out); k++)
         target[k] = (real) (u[k]
-                            - (residual == 1   ? past[0]
-                                : k < residual ? past[k]
-                                               : 0));
-      *valid = !residual || frame + t >= h;
+                            - (skip == 1   ? past[0]
+                                : k < skip ? past[k]
+                                           : 0));
+      *valid = !skip || frame + t >= h;
       for (guint k = 0; k < n_signal; k++) {
         past[k] = u[k];
-        *valid &= stream->valid[lane * n_signal + k];
+        *valid &= b->valid[lane * n_signal + k];
       }
     }
 }
 
-/* Forecasts or outputs in the stream's own units. */
 static void
-unscale_block (SeqStream *stream, const real *out, gsize stride, guint n)
-{
-  const SeqModel *model = stream->model;
-  guint n_out = model->chain->n_out;
-  gsize next = stream->n_lanes * stride;
-
-  for (guint o = 0; o < stream->n_outputs; o++) {
-    const real *u = out + o / n_out * stride + o % n_out;
-    const double *shift = stream->shift + o * BLOCK;
-    const double *scale = stream->scale + o * BLOCK;
-    double *y = stream->y + o * BLOCK;
-    double out_shift = model->out_shift[o % n_out];
-    double out_scale = model->out_scale[o % n_out];
-
-    /* what a layer that learns in its state may have come to */
-    for (guint t = 0; t < n; t++)
-      y[t] = isfinite (u[t * next]) ? u[t * next] : 0;
-    if (stream->running && stream->predicts)
-      for (guint t = 0; t < n; t++)
-        y[t] = y[t] / scale[t] + shift[t];
-    else
-      for (guint t = 0; t < n; t++)
-        y[t] = y[t] * out_scale + out_shift;
-  }
-}
-
-/* Runs the model over rows, learning if it may. Returns its output rows. */
-static real *
-run_block (SeqStream *stream, guint n, gboolean learn)
+run_learners (SeqStream *stream, Block *b)
 {
   const SeqChain *chain = stream->model->chain;
   guint lanes = stream->n_lanes;
   gsize in_stride = SEQ_PAD (chain->n_in), out_stride = SEQ_PAD (chain->n_out);
-  real *out = stream->learners ? stream->learner_out : stream->work->out;
 
-  if (stream->learners) {
-    for (guint l = 0; l < lanes; l++)
-      seq_learner_run (stream->learners[l],
-          &(SeqLearnerBlock){ .n_frames = n,
-              .in = stream->learner_in + l * in_stride,
-              .in_stride = lanes * in_stride,
-              .target = stream->target + l * stream->target_stride,
-              .target_stride = lanes * stream->target_stride,
-              .valid = stream->lane_valid + l,
-              .valid_stride = lanes,
-              .out = out + l * out_stride,
-              .out_stride = lanes * out_stride },
-          learn);
-  } else {
-    SeqPass pass = { .n_frames = n,
-      .weights = stream->model->weights,
-      .state = (real *) stream->lanes,
-      .target = learn ? stream->target : NULL,
-      .target_stride = stream->target_stride,
-      .valid = stream->lane_valid,
-      .score = stream->bits };
+  for (guint l = 0; l < lanes; l++)
+    seq_learner_run (stream->learners[l],
+        &(SeqLearnerBlock){ .n_frames = b->n,
+            .in = b->in + l * in_stride,
+            .in_stride = lanes * in_stride,
+            .target = b->target + l * out_stride,
+            .target_stride = lanes * out_stride,
+            .valid = b->lane_valid + l,
+            .valid_stride = lanes,
+            .out = b->out + l * out_stride,
+            .out_stride = lanes * out_stride },
+        b->learns);
+}
 
-    seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
+static void
+run_chain (SeqStream *stream, Block *b)
+{
+  const SeqChain *chain = stream->model->chain;
+  SeqPass pass = { .n_frames = b->n,
+    .weights = stream->model->weights,
+    .state = (real *) stream->lanes,
+    .target = b->learns ? b->target : NULL,
+    .target_stride = SEQ_PAD (chain->n_out),
+    .valid = b->lane_valid,
+    .score = b->bits };
+
+  seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
+}
+
+/* Forecasts or outputs in the stream's own units. */
+static void
+unscale_outputs (SeqStream *stream, Block *b)
+{
+  const SeqModel *model = stream->model;
+  guint n_out = model->chain->n_out;
+  gsize stride = SEQ_PAD (n_out), next = stream->n_lanes * stride;
+
+  for (guint o = 0; o < stream->n_outputs; o++) {
+    const real *u = b->out + o / n_out * stride + o % n_out;
+    double *y = b->y + o * BLOCK;
+
+    /* what a layer that learns in its state may have come to */
+    for (guint t = 0; t < b->n; t++)
+      y[t] = isfinite (u[t * next]) ? u[t * next] : 0;
+    if (stream->normalises && stream->comparable) {
+      const double *shift = b->shift + o * BLOCK, *scale = b->scale + o * BLOCK;
+
+      for (guint t = 0; t < b->n; t++)
+        y[t] = y[t] / scale[t] + shift[t];
+    } else {
+      double shift = model->out_shift[o % n_out];
+      double scale = model->out_scale[o % n_out];
+
+      for (guint t = 0; t < b->n; t++)
+        y[t] = y[t] * scale + shift;
+    }
   }
-  return out;
 }
 
 /* Residuals of a channel, 0 for the frames before `first`; then the forecasts
  * of this block take their place in the ring. */
 static void
-compare (SeqStream *stream, guint c, guint first, guint n)
+compare (SeqStream *stream, Block *b, guint c, guint first)
 {
-  guint h = stream->config.horizon;
-  const double *x = stream->x + c * BLOCK, *y = stream->y + c * BLOCK;
-  double *r = stream->r + c * BLOCK, *ring = stream->forecasts + c * h;
+  guint n = b->n, h = stream->config.horizon;
+  const double *x = b->x + c * BLOCK, *y = b->y + c * BLOCK;
+  double *r = b->residual + c * BLOCK, *ring = stream->forecasts + c * h;
   guint at = h ? (guint) (stream->carried->n_frames % h) : 0;
 
-  if (stream->predicts) {
+  if (stream->comparable) {
     for (guint t = 0; t < MIN (h, n); t++)
       r[t] = x[t] - ring[at + t < h ? at + t : at + t - h];
     for (guint t = h; t < n; t++)
@@ -857,120 +850,108 @@ compare (SeqStream *stream, guint c, guint first, guint n)
 /* Scores of a channel, and statistics, over the frames from `first` on, which
  * have a residual. */
 static void
-judge (SeqStream *stream, guint c, guint first, guint n)
+judge (SeqStream *stream, Block *b, guint c, guint first)
 {
   const SeqChain *chain = stream->model->chain;
-  Channel channel = stream->channels[c];
-  const double *x = stream->x + c * BLOCK, *r = stream->r + c * BLOCK;
-  double *score = stream->score + c * BLOCK;
-  double rate = 1.0 / SCORE_MEMORY;
+  Channel *channel = &stream->channels[c];
+  const double *x = b->x + c * BLOCK + first;
+  const double *r = b->residual + c * BLOCK + first;
+  double *score = b->score + c * BLOCK;
+  guint n = b->n - first;
 
   for (guint t = 0; t < first; t++)
     score[t] = 0;
-  if (first == n)
+  if (n == 0)
     return;
-
-  for (guint t = first; t < n; t++) {
-    /* no residual before the first: this one is no surprise */
-    score[t] = channel.n_residuals ? channel.residual_power : INFINITY;
-    if (channel.n_residuals < SCORE_MEMORY)
-      rate = 1 / (double) ++channel.n_residuals;
-    /* an outlier whose square is infinite is forgotten again, too */
-    channel.residual_power =
-        (1 - rate) * channel.residual_power + rate * MIN (r[t] * r[t], DBL_MAX);
-  }
+  score += first;
+  seq_surprise_learn (&channel->surprise, r, n, score);
   if (chain->layers[chain->n_layers - 1]->klass->kind.flags & SEQ_KIND_SCORES)
-    for (guint t = first; t < n; t++)
-      score[t] = stream->bits[t * stream->n_lanes + c / stream->n_signal];
+    for (guint t = 0; t < n; t++)
+      score[t] = b->bits[(first + t) * stream->n_lanes + c / stream->n_signal];
   else
-    for (guint t = first; t < n; t++) {
-      double s = fabs (r[t]) / MAX (sqrt (score[t]), DBL_MIN);
-
-      score[t] = MIN (s, SCORE_LIMIT);
-    }
-
-  if (channel.n_stat == 0)
-    channel.first = x[first];
-  channel.n_stat += n - first;
-  for (guint t = first; t < n; t++) {
-    double d = x[t] - channel.first;
-
-    channel.sum += d;
-    channel.sum_squares += d * d;
-    channel.residual_squares += r[t] * r[t];
-    channel.score_peak = MAX (channel.score_peak, score[t]);
-  }
-  stream->channels[c] = channel;
+    seq_surprise_score (r, n, score);
+  seq_channel_sums_add (&channel->sums, x, r, score, n);
 }
 
-/* What leaves goes over from one stream to the other, in a line. */
+/* The output cross-fades linearly from that of `from`. */
 static void
-fade (SeqStream *stream, guint n)
+fade (SeqStream *stream, Block *b, const Block *from)
 {
-  SeqStream *before = stream->before;
-
-  for (guint t = 0; t < n && stream->faded < stream->n_fade; t++) {
-    double w = ++stream->faded / (stream->n_fade + 1.0);
+  for (guint t = 0; t < b->n && stream->n_faded < stream->n_fade; t++) {
+    double w = ++stream->n_faded / (stream->n_fade + 1.0);
 
     for (guint i = t; i < stream->n_outputs * BLOCK; i += BLOCK)
-      stream->y[i] += (1 - w) * (before->y[i] - stream->y[i]);
+      b->y[i] += (1 - w) * (from->y[i] - b->y[i]);
     for (guint i = t; i < stream->n_channels * BLOCK; i += BLOCK) {
-      stream->r[i] += (1 - w) * (before->r[i] - stream->r[i]);
-      stream->score[i] += (1 - w) * (before->score[i] - stream->score[i]);
+      b->residual[i] += (1 - w) * (from->residual[i] - b->residual[i]);
+      b->score[i] += (1 - w) * (from->score[i] - b->score[i]);
     }
   }
-  if (stream->faded == stream->n_fade)
+  if (stream->n_faded == stream->n_fade)
     stream->before = NULL;
 }
 
-/* Goes over n frames or fewer, and leaves what each gave in y, r and score.
- * Returns how many. */
-static guint
+/* Goes over n frames, at most BLOCK, or fewer; returns them with all that they
+ * gave. */
+static Block *
 run_frames (
     SeqStream *stream, const SeqSignal *in, gsize from, guint n, gboolean learn)
 {
-  const SeqChain *chain = stream->model->chain;
-  real *in_rows = stream->learners ? stream->learner_in : stream->work->in;
-  gsize in_stride = SEQ_PAD (chain->n_in);
-  const real *out;
+  Block *b = &stream->block;
 
-  n = read_block (stream, in, from, n);
-  scale_block (stream, in_rows, in_stride, n, learn);
-  if (learn || seq_chain_learns (chain))
-    set_targets (stream, in_rows, in_stride, n);
-  out = run_block (stream, n, learn);
-  unscale_block (stream, out, SEQ_PAD (chain->n_out), n);
+  b->n = n;
+  b->learns = learn;
+  read_frames (stream, b, in, from);
+  scale_inputs (stream, b);
+  if (learn || seq_chain_learns (stream->model->chain))
+    set_targets (stream, b);
+  if (stream->learners)
+    run_learners (stream, b);
+  else
+    run_chain (stream, b);
+  unscale_outputs (stream, b);
   for (guint c = 0; c < stream->n_channels; c++) {
-    guint first = stream->valid[c] ? without_forecast (stream, n) : n;
+    guint first = b->valid[c] ? count_without_forecast (stream, b->n) : b->n;
 
-    compare (stream, c, first, n);
-    judge (stream, c, first, n);
+    compare (stream, b, c, first);
+    judge (stream, b, c, first);
   }
-  stream->carried->n_frames += n;
-  stream->carried->n_total += n;
-  if (G_UNLIKELY (stream->before)) {
-    /* what stops a block is in the input: this one stops there, too */
-    run_frames (stream->before, in, from, n, FALSE);
-    fade (stream, n);
-  }
-  return n;
+  stream->carried->n_frames += b->n;
+  stream->carried->n_total += b->n;
+  if (G_UNLIKELY (stream->before))
+    /* the input decides where a block stops: this one stops there, too */
+    fade (stream, b, run_frames (stream->before, in, from, b->n, FALSE));
+  return b;
 }
 
-/* Puts a prediction's channel, mixed with the input it replaces. */
+/* --- output --------------------------------------------------------------- */
+
+/* A channel of the prediction, mixed with the input that it replaces. */
 static void
-put_prediction (SeqStream *stream, const SeqSignal *signal, guint o, gsize from,
-    guint n, double mix_from, double mix_step)
+write_prediction (const SeqStream *stream, Block *b, const SeqSignal *signal,
+    guint o, gsize from, double mix_from, double mix_step)
 {
-  double *y = stream->y + o * BLOCK;
-  const double *x = stream->x + o * BLOCK;
+  double *y = b->y + o * BLOCK;
+  const double *x = b->x + o * BLOCK;
 
   if (mix_from != 1 || mix_step != 0)
-    for (guint t = 0; t < n; t++) {
+    for (guint t = 0; t < b->n; t++) {
       double mix = mix_from + mix_step * (double) (from + t);
 
-      y[t] = y[t] * mix + (stream->predicts ? (1 - mix) * x[t] : 0);
+      y[t] = y[t] * mix + (stream->comparable ? (1 - mix) * x[t] : 0);
     }
-  put_samples (signal, o, from, n, y);
+  seq_samples_write (signal, o, from, b->n, y);
+}
+
+static void
+write_score (Block *b, const SeqSignal *signal, guint c, gsize from)
+{
+  double *score = b->score + c * BLOCK;
+  double unit = signal->format <= SEQ_FORMAT_S32 ? 1 / 256.0 : 1;
+
+  for (guint t = 0; t < b->n; t++)
+    score[t] *= unit;
+  seq_samples_write (signal, c, from, b->n, score);
 }
 
 void
@@ -981,32 +962,27 @@ seq_stream_process (SeqStream *stream, const SeqSignal *in,
   gboolean learn = stream->config.learn != SEQ_LEARN_OFF
                    && !(flags & SEQ_PROCESS_NO_LEARNING);
   double mix_step = n_frames ? (mix_to - mix_from) / (double) n_frames : 0;
-  double score_unit = in->format <= SEQ_FORMAT_S32 ? 1 / 256.0 : 1;
+  const SeqSignal *input = outputs[SEQ_OUTPUT_INPUT];
+  const SeqSignal *prediction = outputs[SEQ_OUTPUT_PREDICTION];
+  const SeqSignal *residual = outputs[SEQ_OUTPUT_RESIDUAL];
+  const SeqSignal *score = outputs[SEQ_OUTPUT_SCORE];
   guint64 ftz = seq_ftz_begin ();
 
   for (gsize from = 0; from < n_frames;) {
-    guint n = run_frames (
+    Block *b = run_frames (
         stream, in, from, (guint) MIN (BLOCK, n_frames - from), learn);
 
     for (guint c = 0; c < stream->n_channels; c++) {
-      double *score = stream->score + c * BLOCK;
-
-      if (outputs[SEQ_OUTPUT_INPUT])
-        copy_samples (outputs[SEQ_OUTPUT_INPUT], in, c, from, n);
-      if (outputs[SEQ_OUTPUT_RESIDUAL])
-        put_samples (
-            outputs[SEQ_OUTPUT_RESIDUAL], c, from, n, stream->r + c * BLOCK);
-      if (outputs[SEQ_OUTPUT_SCORE]) {
-        for (guint t = 0; t < n; t++)
-          score[t] *= score_unit;
-        put_samples (outputs[SEQ_OUTPUT_SCORE], c, from, n, score);
-      }
+      if (input)
+        seq_samples_copy (input, in, c, from, b->n);
+      if (residual)
+        seq_samples_write (residual, c, from, b->n, b->residual + c * BLOCK);
+      if (score)
+        write_score (b, score, c, from);
     }
-    for (guint o = 0; outputs[SEQ_OUTPUT_PREDICTION] && o < stream->n_outputs;
-         o++)
-      put_prediction (stream, outputs[SEQ_OUTPUT_PREDICTION], o, from, n,
-          mix_from, mix_step);
-    from += n;
+    for (guint o = 0; prediction && o < stream->n_outputs; o++)
+      write_prediction (stream, b, prediction, o, from, mix_from, mix_step);
+    from += b->n;
   }
   seq_ftz_end (ftz);
 }
@@ -1025,16 +1001,10 @@ seq_stream_stats (SeqStream *stream, gboolean restart, SeqStreamStats *stats)
     stats->n_rollbacks += stream->learners[l]->numbers->n_rollbacks;
   }
   for (guint c = 0; c < stream->n_channels; c++) {
-    Channel *channel = &stream->channels[c];
-    double n = (double) MAX (channel->n_stat, 1), mean = channel->sum / n;
+    SeqChannelSums *sums = &stream->channels[c].sums;
 
-    stats->signal_power[c] = MAX (channel->sum_squares / n - mean * mean, 0);
-    stats->residual_power[c] = channel->residual_squares / n;
-    stats->score_peak[c] = channel->score_peak;
-    if (restart) {
-      channel->n_stat = 0;
-      channel->first = channel->sum = channel->sum_squares = 0;
-      channel->residual_squares = channel->score_peak = 0;
-    }
+    stats->channels[c] = seq_channel_sums_stats (sums);
+    if (restart)
+      *sums = (SeqChannelSums){ 0 };
   }
 }

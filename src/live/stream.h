@@ -7,12 +7,14 @@
  */
 #pragma once
 
+#include "src/live/samples.h"
+#include "src/live/score.h"
 #include "src/model.h"
 
 G_BEGIN_DECLS
 
-/* How a stream learns as it goes. ar, markov and naive have one way of their
- * own, which any but off means. */
+/* How a stream learns as it goes. Kinds that learn in their state have one way
+ * of their own, which any but off means. */
 typedef enum {
   SEQ_LEARN_OFF,
   SEQ_LEARN_GRADIENT, /* truncated BPTT with Adam moves all layers */
@@ -20,8 +22,9 @@ typedef enum {
                        * read-out follows by recursive least squares */
   SEQ_LEARN_BOTH      /* the read-out so, the layers before it by gradient */
 } SeqLearn;
+
 typedef enum {
-  SEQ_CHANNELS_AUTO,
+  SEQ_CHANNELS_AUTO, /* joint if the model has that many signal inputs */
   SEQ_CHANNELS_INDEPENDENT,
   SEQ_CHANNELS_JOINT
 } SeqChannelMode;
@@ -31,42 +34,32 @@ typedef struct {
   double learning_rate; /* Adam's step; > 0 */
   guint window;         /* frames of truncated BPTT, 1..4096 */
   guint horizon;        /* frames a forecast looks ahead, >= 1; 0: the
-                         * model is no predictor, residuals are taken
+                         * model does not forecast, residuals are taken
                          * against the same frame */
   SeqChannelMode channel_mode;
 } SeqStreamConfig;
 
 typedef struct _SeqStream SeqStream;
 
-/* Takes a reference on the model. Jointly, as many channels as the model has
- * inputs bring its conditioning with them. Fails with SEQ_ERROR_SHAPE ("the
- * model wants 6 channels, the stream has 2") or SEQ_ERROR_CONFIG. Control
- * thread. */
+/* Takes a reference on the model. Errors: SEQ_ERROR_SHAPE if the channels do
+ * not suit the model, SEQ_ERROR_CONFIG. Control thread. */
 SeqStream *seq_stream_new (SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error);
 void seq_stream_free (SeqStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqStream, seq_stream_free)
 
+/* Of n_channels, how many are the signal of one lane, for a model of n_in
+ * inputs, n_signal of them signal. Joint channels may bring the model's knobs
+ * with them: then they are n_in. Returns 0 with SEQ_ERROR_SHAPE if the channels
+ * do not suit the model. */
+guint seq_stream_channels_per_lane (guint n_signal, guint n_in,
+    SeqChannelMode mode, guint n_channels, GError **error);
+
 SeqModel *seq_stream_model (SeqStream *stream); /* borrowed */
 const SeqStreamConfig *seq_stream_config (SeqStream *stream);
 guint seq_stream_n_channels (SeqStream *stream); /* in */
 guint seq_stream_n_outputs (SeqStream *stream);  /* channels of a prediction */
-guint seq_stream_n_lanes (SeqStream *stream);
-guint seq_stream_n_knobs (SeqStream *stream); /* conditioning inputs */
-
-typedef enum {
-  SEQ_FORMAT_S16,
-  SEQ_FORMAT_S32,
-  SEQ_FORMAT_F32,
-  SEQ_FORMAT_F64
-} SeqFormat;
-
-/* Where samples lie in a buffer. Integers are -1..1 of full scale. */
-typedef struct {
-  SeqFormat format;
-  gpointer *channel; /* first sample of each channel */
-  gsize stride;      /* samples from one frame to the next */
-} SeqSignal;
+guint seq_stream_n_knobs (SeqStream *stream);
 
 typedef enum {
   SEQ_OUTPUT_INPUT,      /* the input, bit for bit */
@@ -93,16 +86,17 @@ void seq_stream_process (SeqStream *stream, const SeqSignal *in,
     const SeqSignal *const outputs[SEQ_N_OUTPUTS], gsize n_frames,
     double mix_from, double mix_to, SeqProcessFlags flags);
 
-/* Conditioning input i < n_knobs, 0..1, 0 to begin with. It goes to a new
- * value in a straight line of n_frames > 0 frames, however the stream is cut;
- * at the start of a stream it is there at once. Real-time safe. */
+/* Knob i < n_knobs, 0..1, 0 to begin with. It goes to a new value in a
+ * straight line of n_frames > 0 frames, however the stream is cut; at the start
+ * of a stream it is there at once. Real-time safe. */
 void seq_stream_set_knob (
     SeqStream *stream, guint i, double value, guint n_frames);
 
-/* For the next n_frames frames what leaves goes over, in a line, from what
- * `before` gives, which runs along and learns no more. It must have the same
- * numbers of channels and outputs, and live until nothing fades; a rewind or a
- * restart ends it. Both are real-time safe. */
+/* For the next n_frames frames the output cross-fades linearly from that of
+ * `before`, which runs along and no longer learns. It must have the same
+ * numbers of channels and outputs, and live for as long as the stream is
+ * fading; a rewind or a restart ends that. n_frames 0 ends it, too. Both are
+ * real-time safe. */
 void seq_stream_fade (SeqStream *stream, SeqStream *before, guint n_frames);
 gboolean seq_stream_fading (SeqStream *stream);
 
@@ -112,18 +106,18 @@ void seq_stream_rewind (SeqStream *stream);
 /* Forgets everything learnt, too. Real-time safe. */
 void seq_stream_restart (SeqStream *stream);
 
-/* Takes over everything that was learnt and carried where model and shapes
- * agree; returns whether they did. Real-time safe. */
+/* Takes everything that was learnt and carried from another stream, if model
+ * and shapes agree, and leaves it its own; returns whether they agree.
+ * Real-time safe. */
 gboolean seq_stream_adopt (SeqStream *stream, SeqStream *from);
+/* Whether seq_stream_adopt() would. */
+gboolean seq_stream_can_adopt (SeqStream *stream, SeqStream *from);
 
-/* What process() counts. Counts are from the very start; powers are means
- * over the frames that had a forecast, and the peak over the same, since the
- * last call with restart. Channel arrays, [n_channels], are the caller's. */
+/* What process() counts. Counts are from the very start, channels[n_channels]
+ * since the last call with restart; that array is the caller's. */
 typedef struct {
   guint64 n_frames, n_non_finite, n_rewinds, n_updates, n_rollbacks;
-  double *signal_power;   /* mean square about the mean */
-  double *residual_power; /* mean square */
-  double *score_peak;
+  SeqChannelStats *channels;
 } SeqStreamStats;
 /* Real-time safe. */
 void seq_stream_stats (
@@ -141,8 +135,8 @@ gsize seq_stream_state_size (SeqStream *stream);
 /* Real-time safe: one memcpy. */
 void seq_stream_get_state (SeqStream *stream, gpointer bytes);
 /* Puts back what get_state() of a stream of the same model, config and number
- * of channels gave. Returns FALSE, and begins anew, if these bytes can't be
- * such. */
+ * of channels gave. Returns FALSE, and restarts, if these bytes cannot be such.
+ */
 gboolean seq_stream_set_state (SeqStream *stream, gconstpointer bytes);
 
 G_END_DECLS

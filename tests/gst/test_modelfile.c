@@ -11,10 +11,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "plugin/modelfile.h"
 #include "src/io/load.h"
 #include "src/io/reader.h"
 #include "src/io/safetensors.h"
+#include "src/live/model-cache.h"
+#include "src/model.h"
 
 #define PREDICTION (1 << SEQ_OUTPUT_PREDICTION)
 #define TOLERANCE 5e-6 /* where a case says nothing */
@@ -1199,7 +1200,7 @@ GST_END_TEST
 static gpointer
 open_in_thread (gpointer path)
 {
-  return gst_seq_model_file_open (path, NULL, NULL);
+  return seq_model_file_open (path, NULL, NULL);
 }
 
 /* One file is loaded once, by whoever asks, and goes with its last user; other
@@ -1207,46 +1208,46 @@ open_in_thread (gpointer path)
 GST_START_TEST (shared)
 {
   g_autofree char *path = make_file ("amp", &amp);
-  g_autoptr (GstStructure) options =
-      gst_structure_new ("options", "rate", G_TYPE_INT, 44100, NULL);
-  GstSeqModelFile *first = gst_seq_model_file_open (path, NULL, NULL);
-  GstSeqModelFile *second = gst_seq_model_file_open (path, NULL, NULL);
-  GstSeqModelFile *other, *replaced;
+  SeqModelFile *first = seq_model_file_open (path, NULL, NULL);
+  SeqModelFile *second = seq_model_file_open (path, NULL, NULL);
+  SeqModelFile *other, *replaced;
   GThread *threads[8];
   SeqModel *model = seq_model_ref (first->model);
 
   fail_unless (first == second);
-  gst_seq_model_file_close (second);
+  seq_model_file_unref (second);
   g_free (make_file ("amp", &amp2));
-  replaced = gst_seq_model_file_open (path, NULL, NULL);
+  replaced = seq_model_file_open (path, NULL, NULL);
   fail_if (replaced->model == model);
-  gst_seq_model_file_close (replaced);
-  gst_seq_model_file_close (first);
+  seq_model_file_unref (replaced);
+  seq_model_file_unref (first);
   fail_unless_equals_int (model->ref_count, 1); /* ours is the last */
   seq_model_unref (model);
 
   for (guint i = 0; i < 8; i++)
     threads[i] = g_thread_new ("open", open_in_thread, path);
-  first = gst_seq_model_file_open (path, NULL, NULL);
+  first = seq_model_file_open (path, NULL, NULL);
   for (guint i = 0; i < 8; i++) {
     fail_unless (g_thread_join (threads[i]) == first);
-    gst_seq_model_file_close (first);
+    seq_model_file_unref (first);
   }
-  gst_seq_model_file_close (first);
-  fail_unless (gst_seq_model_file_open ("/nowhere/at/all", NULL, NULL) == NULL);
+  seq_model_file_unref (first);
+  fail_unless (seq_model_file_open ("/nowhere/at/all", NULL, NULL) == NULL);
   {
     g_autofree char *dict = NULL;
+    g_autoptr (GVariant) tanh = g_variant_ref_sink (
+        g_variant_new_parsed ("{'rate': <44100.0>, 'nonlinearity': <'tanh'>}"));
+    g_autoptr (GVariant) relu = g_variant_ref_sink (
+        g_variant_new_parsed ("{'rate': <44100.0>, 'nonlinearity': <'relu'>}"));
 
     make_files ();
     dict = path_of ("dict");
-    gst_structure_set (options, "nonlinearity", G_TYPE_STRING, "tanh", NULL);
-    first = gst_seq_model_file_open (dict, options, NULL);
-    gst_structure_set (options, "nonlinearity", G_TYPE_STRING, "relu", NULL);
-    other = gst_seq_model_file_open (dict, options, NULL);
+    first = seq_model_file_open (dict, tanh, NULL);
+    other = seq_model_file_open (dict, relu, NULL);
     fail_unless (first && other && first != other);
     fail_unless (first->model->rate == 44100);
-    gst_seq_model_file_close (first);
-    gst_seq_model_file_close (other);
+    seq_model_file_unref (first);
+    seq_model_file_unref (other);
   }
 }
 GST_END_TEST
