@@ -1,4 +1,4 @@
-/* media.c: decodes what GStreamer decodes, for the command.
+/* media.c: reads the recordings that GStreamer can decode.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  *   uridecodebin ! audioconvert ! audioresample ! appsink (F32LE, interleaved)
@@ -17,7 +17,9 @@ read_raw (const char *path, double rate, guint n_channels, GError **error)
 
   if (rate <= 0 || n_channels == 0) {
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-        "%s: raw samples need --rate and --channels", path);
+        "%s: the format of raw samples is unknown; expected --rate and "
+        "--channels",
+        path);
     return NULL;
   }
   if (!g_file_get_contents (path, &bytes, &size, error))
@@ -25,9 +27,10 @@ read_raw (const char *path, double rate, guint n_channels, GError **error)
   frame = n_channels * sizeof (float);
   if (size == 0 || size % frame) {
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-        "%s: %" G_GSIZE_FORMAT " bytes are not a whole number of frames of %u "
-        "floats, or none",
-        path, size, n_channels);
+        "%s: the size is %" G_GSIZE_FORMAT
+        " bytes; expected a multiple of %" G_GSIZE_FORMAT
+        ", a frame of %u float%s",
+        path, size, frame, n_channels, n_channels == 1 ? "" : "s");
     g_free (bytes);
     return NULL;
   }
@@ -40,7 +43,7 @@ read_raw (const char *path, double rate, guint n_channels, GError **error)
 }
 
 /* The next sample; NULL at the end, or with error set. A pipeline that cannot
- * even begin has no end to wait for: only its bus tells. */
+ * even start never reaches its end: only its bus has the error. */
 static GstSample *
 pull (GstElement *pipeline, GstAppSink *sink, const char *path, GError **error)
 {
@@ -65,7 +68,7 @@ pull (GstElement *pipeline, GstAppSink *sink, const char *path, GError **error)
   }
 }
 
-/* Appends a sample of the format that the first had. */
+/* Appends a sample, which must have the format of those before. */
 static gboolean
 append (GByteArray *samples, GstSample *sample, GstAudioInfo *info,
     const char *path, GError **error)
@@ -77,13 +80,13 @@ append (GByteArray *samples, GstSample *sample, GstAudioInfo *info,
   if (!gst_audio_info_from_caps (&now, gst_sample_get_caps (sample))
       || (info->finfo && !gst_audio_info_is_equal (info, &now))) {
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-        "%s: its format changes in the middle", path);
+        "%s: the format changes in the middle", path);
     return FALSE;
   }
   *info = now;
   if (samples->len + size > G_MAXUINT / 2) {
     g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
-        "%s: is longer than the %u MiB of samples that are read", path,
+        "%s: too long; expected at most %u MiB of samples", path,
         G_MAXUINT / 2 >> 20);
     return FALSE;
   }
@@ -142,7 +145,7 @@ media_read (const char *path, double rate, guint n_channels, GError **error)
   gst_element_set_state (pipeline, GST_STATE_NULL);
   if (!failure && samples->len == 0)
     g_set_error (&failure, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-        "%s: holds no samples", path);
+        "%s: contains no samples", path);
   if (failure) {
     g_propagate_error (error, failure);
     return NULL;

@@ -1,4 +1,4 @@
-/* media.h: decodes what GStreamer decodes, for the command.
+/* media.h: reads the recordings that GStreamer can decode.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once
@@ -7,11 +7,10 @@
 
 G_BEGIN_DECLS
 
-/* Reads the first audio stream of a file (any media that GStreamer decodes)
- * to its end. A name that ends in .f32 is raw little-endian float32,
- * interleaved, and needs rate and channels; for others they are 0 (the file's
- * own), or what the stream is converted to. gst_init() has been called.
- * Errors name the file. */
+/* Reads the first audio stream of a file to its end, and converts it to this
+ * rate and number of channels; 0: those of the file. A name that ends in .f32
+ * is raw float32, little-endian and interleaved, and needs both. gst_init() has
+ * been called. Errors name the file. */
 SeqRecording *media_read (
     const char *path, double rate, guint n_channels, GError **error);
 

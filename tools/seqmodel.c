@@ -54,8 +54,12 @@ main (int argc, char **argv)
   setlocale (LC_ALL, "");
   gst_init (NULL, NULL);
   for (guint i = 0; argc > 1 && i < G_N_ELEMENTS (commands); i++)
-    if (g_str_equal (argv[1], commands[i].name))
+    if (g_str_equal (argv[1], commands[i].name)) {
+      g_autofree char *name = g_strconcat ("seqmodel ", argv[1], NULL);
+
+      g_set_prgname (name); /* what --help calls it */
       return commands[i].main (argc - 1, argv + 1);
+    }
 
   if (argc > 1 && g_str_equal (argv[1], "--help")) {
     print_usage (stdout);

@@ -1,12 +1,14 @@
-/* train-options.h: what seqmodel train is told.
+/* train-options.h: the command line of seqmodel train.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once
 
+#include "src/kind.h"
 #include "src/train/trainer.h"
 
 G_BEGIN_DECLS
 
+/* 0 or NULL, where that is not a value, means the default. */
 typedef struct {
   char **files; /* dry and wet, or one signal */
   /* the model */
@@ -24,7 +26,7 @@ typedef struct {
   int update, batch, epochs, patience, stop_after, seed, threads;
   double learning_rate, min_learning_rate, target_esr, pre_emphasis, dc, decay,
       clip;
-  /* what is seen */
+  /* what is printed and drawn */
   char *plot;
   gboolean json, quiet, resume;
 } TrainOptions;
@@ -35,8 +37,12 @@ gboolean train_options_parse (
     TrainOptions *options, int *argc, char ***argv, GError **error);
 void train_options_clear (TrainOptions *options);
 
-/* What the trainer is to do, for a recording of n_frames; audio: at a rate of
- * sound. */
+/* Names of the kinds that can be trained and have these flags: "gru, lstm,
+ * rnn". Free with g_free(). */
+char *train_options_kinds (SeqKindFlags flags);
+/* What a new model is made with: a{sv}, floating. */
+GVariant *train_options_model (const TrainOptions *options);
+/* The trainer's settings for a recording of n_frames; audio: it is sound. */
 void train_options_config (const TrainOptions *options, gsize n_frames,
     double rate, gboolean predicts, gboolean audio, SeqTrainerConfig *config);
 /* The path of a file that belongs to the model's: its name with `suffix` in

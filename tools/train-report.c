@@ -1,4 +1,4 @@
-/* train-report.c: what seqmodel train says.
+/* train-report.c: what seqmodel train prints.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "tools/train-report.h"
@@ -110,45 +110,48 @@ report_epoch (const Report *report, const SeqTrainerReport *r)
 }
 
 gboolean
-report_learnt (const Outcome *o)
+report_has_learnt (const SeqEvaluation *e)
 {
-  return o->esr < 0.1 && !(o->esr >= o->persistence);
+  return e->esr < 0.1 && !(e->esr >= e->persistence);
 }
 
 static const char *
-verdict (const Outcome *o)
+choose_verdict (const SeqEvaluation *e)
 {
-  if (o->esr >= o->persistence)
+  if (e->esr >= e->persistence)
     return "no better than repeating the last value";
-  return o->esr < 0.01    ? "great"
-         : o->esr < 0.035 ? "not bad"
-         : o->esr < 0.1   ? "might do"
-                          : "it has not learnt this";
+  return e->esr < 0.01    ? "excellent"
+         : e->esr < 0.035 ? "good"
+         : e->esr < 0.1   ? "fair"
+                          : "not learnt";
 }
 
 void
 report_outcome (const Report *report, const Outcome *o)
 {
+  const SeqEvaluation *e = &o->evaluation;
+  const char *split = seq_split_name (e->split);
+
   if (report->json) {
     json_t *line = json_object ();
 
-    json_object_set_new (line, "model", json_string (o->model));
+    json_object_set_new (line, "model", json_string (o->path));
     json_object_set_new (line, "end", json_string (o->end));
-    json_object_set_new (line, "split", json_string (o->split));
-    add_number (line, "esr", o->esr);
-    if (isfinite (o->persistence))
-      add_number (line, "persistence_esr", o->persistence);
-    json_object_set_new (line, "verdict", json_string (verdict (o)));
+    json_object_set_new (line, "split", json_string (split));
+    add_number (line, "esr", e->esr);
+    if (isfinite (e->persistence))
+      add_number (line, "persistence_esr", e->persistence);
+    json_object_set_new (line, "verdict", json_string (choose_verdict (e)));
     if (o->reason)
       json_object_set_new (line, "reason", json_string (o->reason));
     print_json (line);
   }
-  if (isfinite (o->persistence))
+  if (isfinite (e->persistence))
     report_say (report,
         "repeating the last value has an ESR of %.4g on the %s part",
-        o->persistence, o->split);
-  report_say (report, "%s: %s ESR %.4g (%.3g %%, %.1f dB): %s", o->model,
-      o->split, o->esr, 100 * o->esr, 10 * log10 (o->esr), verdict (o));
+        e->persistence, split);
+  report_say (report, "%s: %s ESR %.4g (%.3g %%, %.1f dB): %s", o->path, split,
+      e->esr, 100 * e->esr, 10 * log10 (e->esr), choose_verdict (e));
   if (o->reason)
-    report_say (report, "likeliest reason: %s", o->reason);
+    report_say (report, "likely reason: %s", o->reason);
 }

@@ -1,4 +1,4 @@
-/* train-report.h: what seqmodel train says.
+/* train-report.h: what seqmodel train prints.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Words go to standard error, JSON lines to standard output.
@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 typedef struct {
   gboolean json, quiet;
-  gboolean terminal; /* a bar can be drawn over and over */
+  gboolean terminal; /* standard error can redraw a line */
   guint max_epochs;
   /* set by report_begin() */
   guint first_epoch;
@@ -30,17 +30,14 @@ void report_epoch (const Report *report, const SeqTrainerReport *r);
 void report_end (const Report *report);
 
 typedef struct {
-  const char *model; /* its path */
-  const char *split; /* what esr was measured on */
-  double esr;
-  double persistence; /* a predictor's: ESR of repeating the last value; else
-                       * NAN */
+  const char *path; /* of the saved model */
+  SeqEvaluation evaluation;
   const char *end;    /* why training stopped */
-  const char *reason; /* the likeliest one, if it did not learn */
+  const char *reason; /* the likely one, if the model has not learnt */
 } Outcome;
 
-/* Whether that much error is worth the word "learnt". */
-gboolean report_learnt (const Outcome *outcome);
+/* Whether the error is small enough to say that the model has learnt. */
+gboolean report_has_learnt (const SeqEvaluation *evaluation);
 void report_outcome (const Report *report, const Outcome *outcome);
 
 G_END_DECLS

@@ -1,15 +1,15 @@
-/* recording.c: a recording in memory, and what can be wrong with one.
+/* recording.c: a recording in memory, checks of it, and the delay between two.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The delay between dry and wet: their cross-correlation, divided by the power
- * spectrum of dry, is the response of what lies between them (a guitar's own
- * tone, which correlates over many frames, becomes a pulse). If it rises no
- * slower to its peak than that pulse, the peak is the delay; else the delay is
- * where it begins, for what a filter smears comes later than the signal, and
- * a net can wait for a frame but not foresee one.
+ * spectrum of dry, is the response of what lies between them; the tone of a
+ * guitar itself, which correlates over many frames, becomes a pulse. If the
+ * response rises to its peak no slower than that pulse, the peak is the delay.
+ * Otherwise the delay is where the rise begins: a filter smears a signal to
+ * later frames, and a net can wait for a frame but cannot foresee one.
  */
 #include "src/train/recording.h"
-#include "src/layer.h"
+#include "src/error.h"
 
 #include <complex.h>
 #include <math.h>
@@ -44,7 +44,7 @@ seq_recording_pick (SeqRecording *recording, guint channel, GError **error)
 {
   if (channel >= recording->n_channels) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: there is no channel %u, only 0 to %u", recording->name, channel,
+        "%s: channel is %u; expected 0 to %u", recording->name, channel,
         recording->n_channels - 1);
     return FALSE;
   }
@@ -80,14 +80,13 @@ note (GPtrArray *notes, const char *format, ...)
   va_end (args);
 }
 
-/* "channel 1 of " where there are several. */
-static const char *
-of_channel (const SeqRecording *recording, guint c, char *text, gsize size)
+/* "channel 1 " where there are several. */
+static void
+name_channel (const SeqRecording *recording, guint c, char *text, gsize size)
 {
   text[0] = '\0';
   if (recording->n_channels > 1)
     g_snprintf (text, size, "channel %u ", c);
-  return text;
 }
 
 /* Frames that lie in runs of three or more at the greatest magnitude: a peak
@@ -120,14 +119,13 @@ seq_recording_check (const SeqRecording *recording, gsize short_frames,
 
   if (n == 0) {
     g_set_error (
-        error, SEQ_ERROR, SEQ_ERROR_SHAPE, "%s: holds no samples", name);
+        error, SEQ_ERROR, SEQ_ERROR_SHAPE, "%s: contains no samples", name);
     return FALSE;
   }
   for (gsize i = 0; i < n * step; i++)
     if (!isfinite (recording->samples[i])) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-          "%s: sample %" G_GSIZE_FORMAT
-          " is %g where finite numbers are needed",
+          "%s: sample %" G_GSIZE_FORMAT " is %g; expected a finite number",
           name, i / step, recording->samples[i]);
       return FALSE;
     }
@@ -146,12 +144,11 @@ seq_recording_check (const SeqRecording *recording, gsize short_frames,
     for (gsize t = 0; t < n; t++)
       power += (x[t * step] - mean) * (x[t * step] - mean);
     rms = sqrt (power / (double) n);
-    of_channel (recording, c, which, sizeof which);
+    name_channel (recording, c, which, sizeof which);
     if (rms <= 1e-6 * MAX (1, fabs (mean)) || (audio && rms < 3e-6)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-          "%s: %sis %s (RMS %.1g about its mean of %.3g): there is nothing to "
-          "learn from",
-          name, which, fabs (mean) > 1e-6 ? "constant" : "silence", rms, mean);
+          "%s: %sis %s (RMS %.1g about its mean of %.3g); expected a signal",
+          name, which, fabs (mean) > 1e-6 ? "constant" : "silent", rms, mean);
       return FALSE;
     }
     if (!audio)
@@ -160,24 +157,22 @@ seq_recording_check (const SeqRecording *recording, gsize short_frames,
     if (clipped > 2 && (double) clipped > 1e-5 * (double) n)
       note (notes,
           "%s: %slooks clipped: %" G_GSIZE_FORMAT
-          " samples lie flat at its peak of %.3f; a model learns the clipping "
-          "too",
+          " samples are flat at its peak of %.3f; the model learns that too",
           name, which, clipped, peak);
     if (fabs (mean) > 0.01 && fabs (mean) > 0.05 * rms)
       note (notes, "%s: %shas an offset (DC) of %.3f at an RMS of %.3f", name,
           which, mean, rms);
     if (rms < 1e-3)
-      note (notes, "%s: %sis very quiet: RMS %.1f dB below full scale", name,
-          which, -20 * log10 (rms));
+      note (notes, "%s: %sis very quiet: its RMS is %.1f dB below full scale",
+          name, which, -20 * log10 (rms));
   }
   if (n < short_frames && recording->rate > 0)
-    note (notes,
-        "%s: is short, %.1f s: expect a model that knows only what is in it",
+    note (notes, "%s: is short, %.1f s; the model will know only what is in it",
         name, (double) n / recording->rate);
   else if (n < short_frames)
     note (notes,
-        "%s: is short, %" G_GSIZE_FORMAT " samples: expect a model that knows "
-        "only what is in it",
+        "%s: is short, %" G_GSIZE_FORMAT
+        " samples; the model will know only what is in it",
         name, n);
   return TRUE;
 }

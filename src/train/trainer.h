@@ -1,19 +1,20 @@
 /* trainer.h: trains a chain by truncated back-propagation through time.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A recording is cut by time into training, validation and test, and those
- * into pieces that are run side by side as lanes. The same seed gives the same
- * bits whatever the number of threads, and whether training was stopped and
- * resumed or not. Control threads; a trainer is used by one at a time.
+ * A recording is divided by time into training, validation and test, and the
+ * first of these into pieces that are run side by side as lanes. The same seed
+ * gives the same bits with any number of threads, and whether or not training
+ * was stopped and resumed. Control threads; one at a time uses a trainer.
  */
 #pragma once
 
 #include "src/model.h"
+#include "src/train/data.h"
+#include "src/train/evaluate.h"
+#include "src/train/loss.h"
+#include "src/train/splits.h"
 
 G_BEGIN_DECLS
-
-typedef enum { SEQ_LOSS_ESR, SEQ_LOSS_MSE, SEQ_LOSS_HUBER } SeqLoss;
-typedef enum { SEQ_TRAIN, SEQ_VALIDATION, SEQ_TEST, SEQ_N_SPLITS } SeqSplit;
 
 typedef struct {
   guint segment;        /* frames of a piece, warm-up included */
@@ -26,28 +27,19 @@ typedef struct {
   guint patience; /* validations without a gain before the rate falls */
   guint early;    /* and before training stops */
   SeqLoss loss;
-  double pre_emphasis; /* a of e[t] - a e[t-1], for ESR */
-  double dc;           /* weight of the mean's error, for ESR */
+  double pre_emphasis; /* see loss.h */
+  double dc;
   double rate, min_rate, decay, clip;
   double target_esr;
   double parts[SEQ_N_SPLITS]; /* of the recording, in this order */
   guint64 seed;
 } SeqTrainerConfig;
 
-/* What to learn: in is the model's input, target what its output should be,
- * both unscaled (the model scales). With n_in and n_out of the model less than
- * the channels, channels are recordings of their own. */
-typedef struct {
-  gsize n_frames;
-  guint n_in, n_out;   /* channels */
-  const float *in;     /* [n_frames][n_in] */
-  const float *target; /* [n_frames][n_out] */
-} SeqTrainerData;
-
 typedef struct _SeqTrainer SeqTrainer;
 
-/* Starts from model's weights. data is borrowed and must outlive the trainer.
- * Errors: SEQ_ERROR_CONFIG (the model has a layer that cannot be trained),
+/* Starts from the model's weights; the trainer keeps a reference to it. The
+ * samples of data are borrowed and must outlive the trainer. Errors:
+ * SEQ_ERROR_CONFIG (settings, or a layer that cannot be trained),
  * SEQ_ERROR_SHAPE (too little data for these settings). */
 SeqTrainer *seq_trainer_new (SeqModel *model, const SeqTrainerData *data,
     const SeqTrainerConfig *config, GError **error);
@@ -80,6 +72,7 @@ typedef struct {
 /* Trains a mini-batch. TRUE when that was the last of an epoch: then the
  * validation has been run and the report is new. */
 gboolean seq_trainer_batch (SeqTrainer *trainer);
+/* Stays valid, and up to date, as long as the trainer. */
 const SeqTrainerReport *seq_trainer_report (const SeqTrainer *trainer);
 
 /* What the epochs gave, [report's epoch]; borrowed until the next one. */
@@ -90,17 +83,15 @@ const SeqTrainerEpoch *seq_trainer_history (const SeqTrainer *trainer);
 
 /* The model with the weights, averaged over the last updates, that did best in
  * validation (the first ones before the first epoch is over). */
-SeqModel *seq_trainer_best (SeqTrainer *trainer);
-/* Error-to-signal ratio of those over a split, about the target's mean. */
-double seq_trainer_esr (SeqTrainer *trainer, SeqSplit split);
-/* Where a split begins and how long it is. */
-void seq_trainer_split (
-    const SeqTrainer *trainer, SeqSplit split, gsize *start, gsize *n_frames);
+SeqModel *seq_trainer_best (const SeqTrainer *trainer);
+/* How they do. */
+SeqEvaluation seq_trainer_evaluate (SeqTrainer *trainer);
 
 /* Everything that training goes on from, as it was when the last epoch was
  * over, and back. Resuming needs the same model, data and settings, but for
- * threads, max_epochs and target_esr: SEQ_ERROR_SHAPE says what differs. */
-GBytes *seq_trainer_checkpoint (SeqTrainer *trainer);
+ * threads, max_epochs and target_esr: SEQ_ERROR_SHAPE says what differs. A
+ * checkpoint that is refused leaves the trainer as it was. */
+GBytes *seq_trainer_checkpoint (const SeqTrainer *trainer);
 gboolean seq_trainer_resume (
     SeqTrainer *trainer, GBytes *checkpoint, GError **error);
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import re
 import resource
 import signal
 import struct
@@ -111,8 +112,8 @@ def learns_an_effect():
                 "samples_per_second", "seconds"):
         expect(all(line[key] > 0 for line in lines), key)
     expect(last["end"] == "target reached" and last["split"] == "test", last)
-    expect(last["esr"] < 0.01 and last["verdict"] == "great", last)
-    expect("delay: wet lies 0 frames" in err and "great" in err, err)
+    expect(last["esr"] < 0.01 and last["verdict"] == "excellent", last)
+    expect("delay: none" in err and "excellent" in err, err)
     expect(read("m.png")[:8] == b"\x89PNG\r\n\x1a\n", "no PNG")
     facts, _ = contents("m.safetensors")
     expect(float(facts["sample_rate"]) == RATE and facts["kind"] == "lstm"
@@ -138,7 +139,7 @@ def the_saved_model_does_what_was_told():
 
 def delay_is_taken_out():
     for wav, words in (("late.wav", "123 frames behind"),
-                       ("early.wav", "77 frames before"),
+                       ("early.wav", "77 frames ahead of"),
                        ("flipped.wav", "opposite polarity")):
         code, _, err = run("dry.wav", wav, *SMALL, "--epochs=1")
         expect(code == 0 and words in err, err)
@@ -147,8 +148,15 @@ def delay_is_taken_out():
     expect("target reached" in err, err)
 
 
-def predictors():
-    for kind in ("ar", "markov", "gru"):
+def kinds():
+    """Every kind that can be trained, as the command itself lists them."""
+    code, _, err = run("wet.wav", "--model=x", *SMALL)
+    expect(code == 2 and "--model=x: must be one of " in err, err)
+    return re.search("must be one of ([a-z0-9, ]+)", err)[1].strip().split(", ")
+
+
+def every_kind_predicts():
+    for kind in kinds():
         code, out, err = run("wet.wav", "--model=" + kind, "--epochs=10",
                              "--json", "--plot=m.svg", *SMALL)
         _, last = epochs(out)
@@ -157,7 +165,32 @@ def predictors():
         expect(kind == "markov" or last["esr"] < last["persistence_esr"], last)
         expect(b"<svg" in read("m.svg"), "no SVG")
         facts, _ = contents("m.safetensors")
-        expect(facts["horizon"] == "1" and facts["task"] == "prediction", facts)
+        expect(facts["horizon"] == "1" and facts["task"] == "prediction"
+               and facts["kind"] == kind, facts)
+
+
+def every_kind_learns_an_effect_or_says_no():
+    for kind in kinds():
+        code, out, err = run("dry.wav", "wet.wav", "--model=" + kind, "--json",
+                             "--epochs=100", "--target-esr=0.05", *SMALL)
+        if code == 2:
+            expect("predicts a signal; expected one recording" in err, err)
+        else:
+            expect(code == 0 and epochs(out)[1]["end"] == "target reached", err)
+        expect(kind not in ("lstm", "gru") or code == 0, kind)
+
+
+def help_lists_every_kind():
+    done = subprocess.run([seqmodel, "train", "--help"], text=True, check=True,
+                          stdout=subprocess.PIPE)
+    for kind in kinds():
+        expect(f"  {kind} " in done.stdout, (kind, done.stdout))
+    expect("seqmodel train [OPTION" in done.stdout, done.stdout)
+
+
+def an_alias_names_the_kind():
+    code, _, err = run("wet.wav", "--model=autoregressive", *SMALL)
+    expect(code == 0 and contents("m.safetensors")[0]["kind"] == "ar", err)
 
 
 def threads_give_the_same_bits():
@@ -193,6 +226,38 @@ def stop_and_resume_give_the_same_bits():
     expect(contents("m.safetensors")[1] == whole, "they differ")
 
 
+def signals_save_what_there_is():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child = subprocess.Popen(
+            [seqmodel, "train", "dry.wav", "wet.wav", *SMALL, "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first = child.stdout.readline() + child.stdout.readline()
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+        lines, last = epochs(first + out)
+        expect(child.returncode == 0 and last["end"] == "interrupted", err)
+        facts, _ = contents("m.safetensors")
+        expect(int(facts["epochs"]) == len(lines) >= 2, facts)
+        expect(contents("m.checkpoint")[0]["format"] == "seqmodel-checkpoint",
+               "no checkpoint")
+        for path in ("m.safetensors", "m.checkpoint"):
+            os.unlink(path)
+
+
+def a_signal_in_the_first_epoch_saves_nothing():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child = subprocess.Popen(
+            [seqmodel, "train", "dry.wav", "wet.wav", "--hidden-size=300",
+             "-o", "m.safetensors"], stderr=subprocess.PIPE, text=True)
+        while "training: " not in child.stderr.readline():
+            pass
+        child.send_signal(number)
+        _, err = child.communicate(timeout=60)
+        expect(child.returncode == 1 and "nothing is saved" in err, err)
+        expect(not os.path.exists("m.safetensors"), "a model was left")
+        expect(not os.path.exists("m.checkpoint"), "a checkpoint was left")
+
+
 def a_killed_process_leaves_whole_files():
     run("dry.wav", "wet.wav", *SMALL, "--epochs=2")
     before = read("m.safetensors")
@@ -213,10 +278,22 @@ def a_full_disk_leaves_the_old_model():
                        restore_signals=False,
                        preexec_fn=lambda: resource.setrlimit(
                            resource.RLIMIT_FSIZE, (1000, 1000)))
-    expect(code == 1 and "m.safetensors: cannot be written" in err, err)
+    expect(code == 1 and "m.safetensors: " in err, err)
     expect(read("m.safetensors") == before, "the model has changed")
     left = [p for p in os.listdir(".") if p.startswith("m.safetensors.")]
     expect(not left, left)
+
+
+def a_plot_is_replaced_whole_or_not_at_all():
+    args = ["wet.wav", "--model=ar", *SMALL]
+    run(*args, "--plot=m.png")
+    before = read("m.png")
+    code, _, err = run(*args, "--plot=m.png", "--order=3",
+                       restore_signals=False,
+                       preexec_fn=lambda: resource.setrlimit(
+                           resource.RLIMIT_FSIZE, (3000, 3000)))
+    expect(code == 1 and "m.png: " in err, err)
+    expect(read("m.png") == before, "the plot has changed")
 
 
 def fine_tuning():
@@ -228,9 +305,18 @@ def fine_tuning():
     expect(code == 0 and epochs(out)[1]["esr"] < 0.05, err)
     code, _, err = run("dry.wav", "r8.wav", "--rate=8000", "-o",
                        "m.safetensors", "--from=from.safetensors")
-    expect(code == 1 and "a model for 16000 Hz" in err, err)
+    expect(code == 1 and "8000 Hz; expected 16000" in err, err)
     code, _, err = run("dry.wav", "wet.wav", "--from=dry.wav", *SMALL)
-    expect(code == 1 and "this is a sound or video file" in err, err)
+    expect(code == 1 and "dry.wav: " in err, err)
+    run("wet.wav", "--model=ar", *SMALL)
+    os.rename("m.safetensors", "from.safetensors")
+    code, _, err = run("dry.wav", "wet.wav", "--from=from.safetensors", *SMALL)
+    expect(code == 2 and "expected one recording" in err, err)
+    code, _, err = run("wet.wav", "--from=from.safetensors", "--horizon=2",
+                       *SMALL)
+    expect(code == 2 and "expected 1, which this ar was made for" in err, err)
+    code, _, err = run("wet.wav", "--from=from.safetensors", *SMALL)
+    expect(code == 0, err)
 
 
 def export():
@@ -239,7 +325,7 @@ def export():
     expect(code == 0 and "exported to m.json" in err, err)
     info = subprocess.run([seqmodel, "info", "m.json"], stdout=subprocess.PIPE,
                           text=True, check=True).stdout
-    expect("lstm, 1 -> 4" in info and "residual: the first" in info, info)
+    expect("lstm, 1 -> 4" in info and "residual: of 1" in info, info)
     code, _, err = run("dry.wav", *SMALL, "--model=ar", "--export=rtneural")
     expect(code == 1 and "RTNeural" in err, err)
     code, _, err = run("dry.wav", "wet.wav", *SMALL, "--normalize=on",
@@ -252,16 +338,16 @@ def channels_rates_and_lengths():
         return run(*args, *SMALL, "--epochs=1")
 
     code, _, err = train("dry.wav", "stereo.wav")
-    expect(code == 1 and "dry.wav has 1 channel" in err
+    expect(code == 1 and "stereo.wav: the number of channels is 2" in err
            and "--channel" in err, err)
     expect(train("dry.wav", "stereo.wav", "--channel=1")[0] == 0, "channel 1")
     expect(train("dry.wav", "stereo.wav", "--channel=2")[0] == 2, "channel 2")
     code, _, err = train("dry.wav", "twice.wav")
-    expect(code == 0 and "2 channels are the same" in err, err)
+    expect(code == 0 and "all 2 channels are equal" in err, err)
     code, _, err = train("dry.wav", "r8.wav")
-    expect(code == 0 and "resampled" in err, err)
+    expect(code == 0 and "resampling r8.wav" in err, err)
     code, _, err = train("dry.wav", "half.wav")
-    expect(code == 1 and "hardly the same performance" in err, err)
+    expect(code == 1 and "half.wav: the length is" in err, err)
     expect(train("stereo.wav", "stereo.wav")[0] == 0, "two by two")
     expect(train("stereo.wav")[0] == 0, "a joint predictor")
 
@@ -272,16 +358,16 @@ def what_cannot_be_learnt_from():
         expect(code == 1 and words in err, err)
         expect(not os.path.exists("m.safetensors"), "a model was left")
 
-    refused("silence", "dry.wav", "silence.wav")
-    refused("those for training, are silence", "dry.wav", "late-start.wav")
-    refused("for validation, are silence", "dry.wav", "early-end.wav")
+    refused("is silent", "dry.wav", "silence.wav")
+    refused("those for training; expected a signal", "dry.wav", "late-start.wav")
+    refused("those for validation; expected a signal", "dry.wav", "early-end.wav")
     refused("no samples", "empty.wav")
     refused("no such file", "missing.wav")
     refused("text", "text.wav")
     refused("no data", "nothing.wav")
     refused("sample 100 is nan", "nan.f32", "--rate=16000", "--channels=1")
-    refused("whole number of frames", "odd.f32", "--rate=1", "--channels=1")
-    refused("need --rate", "nan.f32")
+    refused("expected a multiple of 4", "odd.f32", "--rate=1", "--channels=1")
+    refused("expected --rate", "nan.f32")
     code, _, err = run("second.wav", "second-wet.wav", "--epochs=1", *SMALL)
     expect(code == 0 and "is short, 1.0 s" in err, err)
 
@@ -290,8 +376,8 @@ def the_reason_is_told():
     def reason(*args):
         code, out, err = run(*args, "--json", *SMALL)
         last = epochs(out)[1]
-        expect(code == 0 and last["verdict"] == "it has not learnt this", last)
-        expect("likeliest reason" in err, err)
+        expect(code == 0 and last["verdict"] == "not learnt", last)
+        expect("likely reason: " in err, err)
         return last["reason"]
 
     expect("nothing in common" in reason("dry.wav", "other.wav", "--epochs=1"),
@@ -309,6 +395,8 @@ def usage():
                  ["dry.wav", "wet.wav", "--model=ar", *SMALL],
                  ["dry.wav", *SMALL, "--learning-rate=nan"],
                  ["dry.wav", "--plot=m.jpg", *SMALL],
+                 ["dry.wav", "--model=ar", "--lags=1x,2", *SMALL],
+                 ["dry.wav", "--model=dense", *SMALL],
                  ["dry.wav", "-o", "dry.wav"], ["dry.wav", "-o", "."],
                  ["dry.wav", "-o", "missing/m.safetensors"],
                  ["dry.wav", "--nonsense", *SMALL]):
@@ -347,10 +435,16 @@ with tempfile.TemporaryDirectory() as folder:
     with open("nan.f32", "wb") as f:
         f.write(array.array("f", dry[:100] + [math.nan] + dry[:5000]).tobytes())
     for case in (learns_an_effect, the_saved_model_does_what_was_told,
-                 delay_is_taken_out, predictors, threads_give_the_same_bits,
+                 delay_is_taken_out, every_kind_predicts,
+                 every_kind_learns_an_effect_or_says_no,
+                 help_lists_every_kind, an_alias_names_the_kind,
+                 threads_give_the_same_bits,
                  stop_and_resume_give_the_same_bits,
+                 signals_save_what_there_is,
+                 a_signal_in_the_first_epoch_saves_nothing,
                  a_killed_process_leaves_whole_files,
-                 a_full_disk_leaves_the_old_model, fine_tuning, export,
+                 a_full_disk_leaves_the_old_model,
+                 a_plot_is_replaced_whole_or_not_at_all, fine_tuning, export,
                  channels_rates_and_lengths, what_cannot_be_learnt_from,
                  the_reason_is_told, usage):
         test(case)
