@@ -512,6 +512,14 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "while data flows the new model fades in within 10 ms, and one that does "
       "not load leaves the old one running",
       formats);
+  g_autofree char *hints = seq_hints_help (", ");
+  g_autofree char *about_options = g_strdup_printf (
+      "What the model file cannot say, as fields: %s. For example: "
+      "options,nonlinearity=relu,residual=1. Without a file, what the other "
+      "properties don't say: nonlinearity of an rnn, reset_after (0, 1) of a "
+      "gru, chrono (frames), quantizer (uniform, mu-law), range and smoothing "
+      "of markov, neighbours of naive, regularization of ar and read-outs",
+      hints);
 
   gst_seq_filter_props[PROP_MODEL] = g_param_spec_enum ("model", "Model",
       "The model that predicts. What it had learnt goes when another comes",
@@ -519,16 +527,9 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       (gint) shape->model, flags);
   gst_seq_filter_props[PROP_MODEL_FILE] = g_param_spec_string ("model-file",
       "Model file", about_files, NULL, flags & ~G_PARAM_STATIC_BLURB);
-  gst_seq_filter_props[PROP_MODEL_OPTIONS] = g_param_spec_boxed (
-      "model-options", "Model options",
-      "What the model file can't say, as fields: nonlinearity (tanh, relu), "
-      "residual (0, 1 or n inputs), output_activation, head_activation, head, "
-      "rate (Hz): options,nonlinearity=relu,residual=1. Without a file, what "
-      "the other properties don't say: nonlinearity of an rnn, reset_after (0, "
-      "1) of a gru, chrono (frames), quantizer (uniform, mu-law), range and "
-      "smoothing of markov, neighbours of naive, regularization of ar and "
-      "read-outs",
-      GST_TYPE_STRUCTURE, flags);
+  gst_seq_filter_props[PROP_MODEL_OPTIONS] =
+      g_param_spec_boxed ("model-options", "Model options", about_options,
+          GST_TYPE_STRUCTURE, flags & ~G_PARAM_STATIC_BLURB);
   gst_seq_filter_props[PROP_RATE_MODE] =
       g_param_spec_enum ("rate-mode", "Rate mode",
           "Whether caps have the sample rate that the model file names",

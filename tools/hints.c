@@ -1,49 +1,17 @@
-/* hints.c: hints of src/io/load.h from a command line.
+/* hints.c: hints of src/io/hints.h from a command line.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "tools/hints.h"
+#include "src/io/hints.h"
 
-#include <math.h>
-#include <string.h>
-
-static const struct {
-  const char *key;
-  char type; /* as GVariant has it */
-} known[] = {
-  { "nonlinearity", 's' },
-  { "residual", 'u' },
-  { "output_activation", 's' },
-  { "head_activation", 's' },
-  { "head", 's' },
-  { "rate", 'd' },
-};
-
-/* The value of a hint; NULL if it can't be one. */
-static GVariant *
-value_of (const char *key, const char *text)
+void
+hints_describe (GOptionContext *context)
 {
-  guint64 number;
-  double rate;
-  char *end;
+  g_autoptr (GString) text = g_string_new ("Options of model files:");
 
-  for (guint i = 0; i < G_N_ELEMENTS (known); i++) {
-    if (strcmp (key, known[i].key) != 0)
-      continue;
-    switch (known[i].type) {
-      case 'u':
-        return g_ascii_string_to_unsigned (text, 10, 0, 65536, &number, NULL)
-                   ? g_variant_new_uint32 ((guint32) number)
-                   : NULL;
-      case 'd':
-        rate = g_ascii_strtod (text, &end);
-        return end != text && !*end && isfinite (rate) && rate > 0
-                   ? g_variant_new_double (rate)
-                   : NULL;
-      default:
-        return g_variant_new_string (text);
-    }
-  }
-  return NULL;
+  for (const SeqHint *h = seq_hints; h->name; h++)
+    g_string_append_printf (text, "\n  %-19s%s", h->name, h->sentence);
+  g_option_context_set_description (context, text->str);
 }
 
 GVariant *
@@ -54,15 +22,15 @@ hints_parse (char **texts, GError **error)
   g_variant_dict_init (&dict, NULL);
   for (guint i = 0; texts && texts[i]; i++) {
     g_auto (GStrv) parts = g_strsplit (texts[i], "=", 2);
+    g_autoptr (GError) why = NULL;
+    const SeqHint *hint = parts[0] ? seq_hint_find (parts[0], &why) : NULL;
     GVariant *value =
-        parts[0] && parts[1] ? value_of (parts[0], parts[1]) : NULL;
+        hint && parts[1] ? seq_hint_parse (hint, parts[1], &why) : NULL;
 
     if (!value) {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-          "--option '%s' where nonlinearity=, output_activation=, "
-          "head_activation=, head= (a word), residual= (features) or rate= "
-          "(Hz) is needed",
-          texts[i]);
+          "--option '%s': %s", texts[i],
+          why ? why->message : "expected KEY=VALUE");
       g_variant_dict_clear (&dict);
       return NULL;
     }

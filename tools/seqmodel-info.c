@@ -1,14 +1,12 @@
 /* seqmodel-info.c: what is in a model file.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "src/cpu.h"
 #include "src/chain.h"
+#include "src/cpu.h"
 #include "src/io/load.h"
 #include "tools/bench.h"
 #include "tools/hints.h"
 #include "tools/seqmodel.h"
-
-#include <string.h>
 
 static void
 print_metadata (gpointer key, gpointer value, gpointer data)
@@ -16,38 +14,68 @@ print_metadata (gpointer key, gpointer value, gpointer data)
   g_print ("  %s: %s\n", (char *) key, (char *) value);
 }
 
+/* Options of a layer as people write them: " hidden_size=8 bias=1". */
+static char *
+describe_config (GVariant *config)
+{
+  GString *text = g_string_new (NULL);
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, config);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autofree char *printed =
+        g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
+            ? g_variant_dup_string (value, NULL)
+            : g_variant_print (value, FALSE);
+
+    g_string_append_printf (text, " %s=%s", key, printed);
+    g_variant_unref (value);
+  }
+  return g_string_free (text, FALSE);
+}
+
+/* Returns how many values its tensors have. */
+static gsize
+print_layer (const SeqLayer *layer, guint nth)
+{
+  g_autofree char *config = describe_config (layer->config);
+  gsize n_values = 0;
+
+  g_print ("layer %u: %s, %u -> %u%s\n", nth, layer->klass->kind.name,
+      layer->n_in, layer->n_out, config);
+  for (guint k = 0; k < layer->n_tensors; k++) {
+    const SeqTensor *t = &layer->tensors[k];
+
+    g_print ("  %-10s %u x %u\n", t->name, t->gates * t->rows, t->cols);
+    n_values += (gsize) t->gates * t->rows * t->cols;
+  }
+  return n_values;
+}
+
 static void
 print_model (SeqModel *model, const char *path)
 {
   const SeqChain *chain = model->chain;
+  guint knobs = chain->n_in - model->n_signal;
   gsize n_values = 0;
 
   g_print ("%s\nformat: %s\n", path, model->format);
   g_print ("inputs: %u", model->n_signal);
-  if (chain->n_in > model->n_signal)
-    g_print (" and %u of conditioning (0..1)", chain->n_in - model->n_signal);
+  if (knobs)
+    g_print (" and %u knob%s (0..1)", knobs, knobs == 1 ? "" : "s");
   g_print ("\n");
-  for (guint i = 0; i < chain->n_layers; i++) {
-    const SeqLayer *layer = chain->layers[i];
-    g_autofree char *config = g_variant_print (layer->config, FALSE);
-
-    g_print ("layer %u: %s, %u -> %u%s%s\n", i, layer->klass->kind.name,
-        layer->n_in, layer->n_out, strlen (config) > 2 ? " " : "",
-        strlen (config) > 2 ? config : "");
-    for (guint k = 0; k < layer->n_tensors; k++) {
-      const SeqTensor *t = &layer->tensors[k];
-
-      g_print ("  %-10s %u x %u\n", t->name, t->gates * t->rows, t->cols);
-      n_values += (gsize) t->gates * t->rows * t->cols;
-    }
-  }
-  if (chain->skip)
-    g_print ("residual: of %u feature%s\n", chain->skip,
-        chain->skip == 1 ? ", onto every output" : "s");
+  for (guint i = 0; i < chain->n_layers; i++)
+    n_values += print_layer (chain->layers[i], i);
+  if (chain->skip == 1)
+    g_print ("residual: the first input is added to every output\n");
+  else if (chain->skip)
+    g_print ("residual: %u inputs are added to as many outputs\n", chain->skip);
   if (model->normalised)
     for (guint i = 0; i < model->n_signal; i++)
-      g_print ("input %u: times %g after %+g\n", i, model->in_scale[i],
-          -model->in_shift[i]);
+      g_print ("input %u: minus %g, times %g\n", i, model->in_shift[i],
+          model->in_scale[i]);
   if (model->horizon)
     g_print ("horizon: forecasts %u frame%s ahead\n", model->horizon,
         model->horizon == 1 ? "" : "s");
@@ -74,11 +102,10 @@ seqmodel_info (int argc, char **argv)
   g_auto (GStrv) hints = NULL;
   const GOptionEntry entries[] = {
     { "self-test", 0, 0, G_OPTION_ARG_NONE, &self_test,
-        "run the batch that AIDA-X embeds and print the largest error", NULL },
-    { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &hints,
-        "what the file cannot say: nonlinearity, residual, "
-        "output_activation, head_activation, head, rate",
-        "KEY=VALUE" },
+        "run the recording that the file embeds (AIDA-X) and print the largest "
+        "error",
+        NULL },
+    HINTS_OPTION (&hints),
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("FILE");
@@ -88,6 +115,7 @@ seqmodel_info (int argc, char **argv)
 
   g_option_context_set_summary (context, "Prints what is in a model file.");
   g_option_context_add_main_entries (context, entries, NULL);
+  hints_describe (context);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return seqmodel_usage_error ("info", "%s", error->message);
   if (argc != 2)

@@ -1,83 +1,73 @@
-/* json.c: model files in JSON: parsing with limits, and which format it is.
+/* json.c: JSON, as readers of model files need it: see json.h.
  * SPDX-License-Identifier: LGPL-2.1-or-later
- *
- * jansson refuses what is nested too deeply, NaN and numbers that overflow, and
- * reads numbers whatever the locale.
  */
-#include "src/io/reader.h"
+#include "src/io/json.h"
 
 #include <math.h>
 #include <string.h>
 
-/* A bare state_dict: names of tensors on top. */
-static gboolean
-has_state_dict (json_t *root)
+/* Where the text begins, behind a byte order mark. */
+static gsize
+skip_mark (const guint8 *data, gsize size)
 {
-  const char *key;
-  json_t *value;
-
-  json_object_foreach (root, key, value)
-  {
-    if (strstr (key, "weight_hh"))
-      return TRUE;
-  }
-  return FALSE;
+  return size >= 3 && memcmp (data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
-static SeqModel *
-read_state_dict_json (json_t *root, GVariant *hints, GError **error)
+gboolean
+seq_json_begins (const guint8 *data, gsize size)
 {
-  g_autoptr (GPtrArray) arrays =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) seq_array_free);
-  const char *key;
-  json_t *value;
+  gsize i = skip_mark (data, size);
 
-  json_object_foreach (root, key, value)
-  {
-    SeqArray *array;
-
-    if (!json_is_array (value)) /* a fact beside the tensors */
-      continue;
-    array = seq_json_array (value, key, key, error);
-    if (!array)
-      return NULL;
-    g_ptr_array_add (arrays, array);
-  }
-  return seq_read_state_dict (arrays, 0, "state_dict JSON", hints, error);
+  while (i < size && data[i] && strchr (" \t\r\n", data[i]))
+    i++;
+  return i < size && data[i] == '{';
 }
 
-SeqModel *
-seq_read_json (
-    GBytes *bytes, const char *folder, GVariant *hints, GError **error)
+/* Writes "" and spaces over NaN, Infinity and -Infinity that stand outside
+ * strings: lines and columns stay as they are. */
+static void
+blank_specials (char *text, gsize size)
 {
-  gsize size;
-  const char *text = g_bytes_get_data (bytes, &size);
-  gsize skip = size >= 3 && memcmp (text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+  static const char *const words[] = { "-Infinity", "Infinity", "NaN" };
+  gboolean quoted = FALSE;
+
+  for (gsize i = 0; i < size; i++) {
+    if (text[i] == '"')
+      quoted = !quoted;
+    else if (quoted && text[i] == '\\')
+      i++;
+    for (guint w = 0; w < G_N_ELEMENTS (words) && !quoted; w++) {
+      gsize n = strlen (words[w]);
+
+      if (size - i < n || memcmp (text + i, words[w], n) != 0)
+        continue;
+      memset (text + i, ' ', n);
+      memcpy (text + i, "\"\"", 2);
+      i += n - 1;
+      break;
+    }
+  }
+}
+
+json_t *
+seq_json_parse (const guint8 *data, gsize size, GError **error)
+{
+  gsize skip = skip_mark (data, size);
+  const char *text = (const char *) data + skip;
+  g_autofree char *copy = NULL;
   json_error_t json_error;
-  json_t *root = json_loadb (
-      text + skip, size - skip, JSON_REJECT_DUPLICATES, &json_error);
-  SeqModel *model = NULL;
+  json_t *root;
 
-  if (!root) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "JSON: line %d, column %d: %s", json_error.line, json_error.column,
-        json_error.text);
-    return NULL;
+  size -= skip;
+  if (memmem (text, size, "NaN", 3) || memmem (text, size, "Infinity", 8)) {
+    text = copy = g_memdup2 (text, size);
+    blank_specials (copy, size);
   }
-  if (json_object_get (root, "model_data"))
-    model = seq_read_guitarml (root, hints, error);
-  else if (json_object_get (root, "architecture"))
-    model = seq_read_nam (root, hints, error);
-  else if (json_object_get (root, "layers"))
-    model = seq_read_rtneural (root, hints, error);
-  else if (has_state_dict (root))
-    model = read_state_dict_json (root, hints, error);
-  else
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-        "JSON: none of the keys model_data (GuitarML), architecture (NAM), "
-        "layers (RTNeural, AIDA-X) or ...weight_hh... (state_dict)");
-  json_decref (root);
-  return model;
+  root = json_loadb (text, size, JSON_REJECT_DUPLICATES, &json_error);
+  if (!root)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "line %d, column %d: %s",
+        json_error.line, json_error.column, json_error.text);
+  return root;
 }
 
 static gboolean
@@ -89,11 +79,18 @@ add_values (SeqArray *array, json_t *value, guint depth, const char *place,
 
   if (!json_is_array (value)) {
     x = json_number_value (value);
-    if (!json_is_number (value) || depth != array->rank || !isfinite (x)) {
+    if (!json_is_number (value) || !isfinite (x)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "%s: value %" G_GSIZE_FORMAT " is not a finite number%s", place,
-          array->n_values,
-          depth != array->rank ? ", or the list is ragged" : "");
+          "%s: value %" G_GSIZE_FORMAT " is %s; expected a finite number",
+          place, array->n_values,
+          json_is_string (value) ? "text, NaN or infinite" : "something else");
+      return FALSE;
+    }
+    if (depth != array->rank) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+          "%s: value %" G_GSIZE_FORMAT
+          " is a number; expected a list, as before it",
+          place, array->n_values);
       return FALSE;
     }
     if (array->n_values == *allocated) {
@@ -103,11 +100,17 @@ add_values (SeqArray *array, json_t *value, guint depth, const char *place,
     array->values[array->n_values++] = x;
     return TRUE;
   }
-  if (depth >= array->rank || n != array->shape[depth]) {
+  if (depth >= array->rank) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: the list is ragged: %" G_GSIZE_FORMAT
-        " entries where %" G_GUINT64_FORMAT " are needed",
-        place, n, depth >= array->rank ? 0 : array->shape[depth]);
+        "%s: value %" G_GSIZE_FORMAT " is a list; expected a number", place,
+        array->n_values);
+    return FALSE;
+  }
+  if (n != array->shape[depth]) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "%s: a list has %" G_GSIZE_FORMAT
+        " entries; expected %" G_GUINT64_FORMAT ", as the first",
+        place, n, array->shape[depth]);
     return FALSE;
   }
   for (gsize i = 0; i < n; i++)
@@ -125,9 +128,10 @@ seq_json_array (
   gsize allocated = 0;
 
   for (json_t *v = value; json_is_array (v); v = json_array_get (v, 0)) {
-    if (array->rank == G_N_ELEMENTS (array->shape)) {
+    if (array->rank == SEQ_ARRAY_RANK) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "%s: lists in lists, more than %u deep", place, array->rank);
+          "%s: lists are nested more than %u deep; expected at most that",
+          place, SEQ_ARRAY_RANK);
       seq_array_free (array);
       return NULL;
     }
@@ -145,28 +149,24 @@ seq_json_double (json_t *object, const char *key, double fallback,
     double *value, GError **error)
 {
   json_t *v = json_object_get (object, key);
+  char *end;
 
   *value = fallback;
   if (!v || json_is_null (v))
     return TRUE;
-  if (json_is_boolean (v)) {
-    *value = json_is_true (v);
+  if (json_is_number (v) || json_is_boolean (v)) {
+    *value = json_is_number (v) ? json_number_value (v) : json_is_true (v);
     return TRUE;
   }
   if (json_is_string (v)) {
-    char *end;
-
     *value = g_ascii_strtod (json_string_value (v), &end);
     if (end != json_string_value (v) && !*end && isfinite (*value))
       return TRUE;
   }
-  if (!json_is_number (v)) {
-    g_set_error (
-        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "%s is not a number", key);
-    return FALSE;
-  }
-  *value = json_number_value (v);
-  return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "%s is %s; expected a number", key,
+      json_is_string (v) ? "text" : "a list or an object");
+  return FALSE;
 }
 
 gboolean
@@ -179,7 +179,7 @@ seq_json_uint (json_t *object, const char *key, guint max, guint fallback,
     return FALSE;
   if (!(d >= 0 && d <= max) || d != floor (d)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s is %g where a whole number of at most %u is needed", key, d, max);
+        "%s is %g; expected a whole number from 0 to %u", key, d, max);
     return FALSE;
   }
   *value = (guint) d;

@@ -1,107 +1,149 @@
-/* load.c: from a model file of any known format to a model, and back.
+/* load.c: from a model file of any known format to a model, and back: the table
+ * of formats, and who gets a file.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/io/load.h"
-#include "src/io/reader.h"
+#include "src/io/formats.h"
+#include "src/io/json.h"
+#include "src/io/strangers.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILE_MAX (1u << 30) /* bytes; the largest useful file is a few MB */
 
-static gboolean
-is_safetensors (const guint8 *data, gsize size)
-{
-  guint64 n;
+#define DECLARE(format) extern const SeqFileFormat seq_format_##format;
+#define ADDRESS(format) &seq_format_##format,
 
-  if (size < 8)
-    return FALSE;
-  memcpy (&n, data, 8);
-  /* an impossible length still means this format, if nothing else begins so */
-  return GUINT64_FROM_LE (n) <= 100000000 && (size == 8 || data[8] == '{');
+SEQ_FORMATS (DECLARE)
+static const SeqFileFormat *const formats[] = { SEQ_FORMATS (ADDRESS) NULL };
+
+const SeqFileFormat *const *
+seq_file_formats (void)
+{
+  return formats;
 }
 
-static gboolean
-is_json (const guint8 *data, gsize size)
-{
-  gsize i = size >= 3 && memcmp (data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+/* --- which format ------------------------------------------------------------
+ */
 
-  while (i < size && strchr (" \t\r\n", data[i]) && data[i])
-    i++;
-  return i < size && data[i] == '{';
+static void
+file_clear (SeqFile *file)
+{
+  json_decref (file->json);
+  seq_safetensors_free (file->tensors);
+  g_clear_pointer (&file->hints, g_variant_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SeqFile, file_clear)
+
+/* Takes apart what several formats have in common. */
+static gboolean
+file_init (SeqFile *file, GBytes *bytes, const char *name, GError **error)
+{
+  *file = (SeqFile){ .bytes = bytes };
+  file->data = g_bytes_get_data (bytes, &file->size);
+  if (seq_json_begins (file->data, file->size)) {
+    file->json = seq_json_parse (file->data, file->size, error);
+    if (!file->json)
+      g_prefix_error (error, "%s: JSON: ", name);
+    return file->json != NULL;
+  }
+  if (seq_safetensors_begins (file->data, file->size)) {
+    file->tensors = seq_safetensors_parse (bytes, error);
+    if (!file->tensors)
+      g_prefix_error (error, "%s: ", name);
+    return file->tensors != NULL;
+  }
+  return TRUE;
 }
 
-/* Field 1, ir_version, comes first: a small number. */
-static gboolean
-is_onnx (const guint8 *data, gsize size)
+/* "safetensors, ONNX, ...", or the keys of those in JSON. */
+static char *
+list_formats (gboolean json)
 {
-  return size > 0 && data[0] == 0x08
-         && (size == 1 || (data[1] > 0 && data[1] < 0x80));
+  GString *list = g_string_new (NULL);
+
+  for (guint i = 0; formats[i]; i++) {
+    const SeqFileFormat *f = formats[i];
+
+    if (json && f->mark)
+      g_string_append_printf (
+          list, "%s%s (%s)", list->len ? ", " : "", f->mark, f->name);
+    else if (!json)
+      g_string_append_printf (list, "%s%s", list->len ? ", " : "", f->name);
+  }
+  return g_string_free (list, FALSE);
 }
 
-static const struct {
-  const char *name;
-  gboolean (*sniff) (const guint8 *data, gsize size);
-  SeqModel *(*read) (
-      GBytes *bytes, const char *folder, GVariant *hints, GError **error);
-} readers[] = {
-  { "JSON", is_json, seq_read_json },
-  { "safetensors", is_safetensors, seq_read_safetensors },
-  { "ONNX", is_onnx, seq_read_onnx },
-};
-
-/* What people will try, and what to do instead. */
-static const struct {
-  const char *magic;
-  const char *advice;
-} strangers[] = {
-  { "PK\3\4", "a zip archive (.pt, .pth, .keras): write the weights with "
-              "safetensors.torch.save_file (model.state_dict (), path), or see "
-              "docs/formats.md for Keras" },
-  { "\x89HDF", "HDF5 (.h5): see docs/formats.md for a converter" },
-  { "\x80", "a Python pickle: write the weights with safetensors" },
-};
-
-const char *const *
-seq_model_formats (void)
+/* The first bytes of a file, for people. */
+static char *
+beginning_of (const SeqFile *file)
 {
-  static const char *const names[] = { "safetensors", "RTNeural", "AIDA-X",
-    "GuitarML", "NAM", "ONNX", "state_dict JSON", NULL };
+  gsize n = MIN (file->size, 16);
+  GString *hex = g_string_new ("the bytes");
+  gboolean text = TRUE;
 
-  return names;
+  for (gsize i = 0; i < n; i++) {
+    text &= g_ascii_isprint (file->data[i]) || g_ascii_isspace (file->data[i]);
+    g_string_append_printf (hex, " %02x", file->data[i]);
+  }
+  if (text) {
+    g_autofree char *start = g_strndup ((const char *) file->data, n);
+    g_autofree char *escaped = g_strescape (start, NULL);
+
+    g_string_printf (hex, "'%s'", escaped);
+  }
+  return g_string_free (hex, FALSE);
 }
 
-static gboolean
-check_hints (GVariant *hints, GError **error)
+static const SeqFileFormat *
+choose_format (const SeqFile *file, const char *name, GError **error)
 {
-  static const struct {
-    const char *key, *type;
-  } known[] = { { "nonlinearity", "s" }, { "residual", "u" },
-    { "output_activation", "s" }, { "head_activation", "s" }, { "head", "s" },
-    { "rate", "d" } };
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
+  g_autofree char *list = NULL, *found = NULL;
 
-  g_variant_iter_init (&iter, hints);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    gboolean fits = FALSE, there = FALSE;
+  if (seq_stranger_refuse (file, name, error))
+    return NULL;
+  for (guint i = 0; formats[i]; i++)
+    if (formats[i]->sniff (file))
+      return formats[i];
+  list = list_formats (file->json != NULL);
+  found = file->json ? NULL : beginning_of (file);
+  if (file->json)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
+        "%s: JSON: not a known model; expected one of %s", name, list);
+  else
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
+        "%s: not a known model file, it begins with %s; expected one of %s",
+        name, found, list);
+  return NULL;
+}
 
-    for (guint i = 0; i < G_N_ELEMENTS (known); i++)
-      if (g_str_equal (known[i].key, key)) {
-        there = TRUE;
-        fits = g_variant_is_of_type (value, G_VARIANT_TYPE (known[i].type));
-      }
-    g_variant_unref (value);
-    if (!fits) {
+const SeqFileFormat *
+seq_file_format_of (GBytes *bytes, const char *name, GError **error)
+{
+  g_auto (SeqFile) file = { NULL };
+
+  return file_init (&file, bytes, name, error)
+             ? choose_format (&file, name, error)
+             : NULL;
+}
+
+/* --- reading -----------------------------------------------------------------
+ */
+
+/* Hints that are not general must be those that the format leaves open. */
+static gboolean
+check_hints (const SeqFile *file, GError **error)
+{
+  for (const SeqHint *h = seq_hints; h->name; h++) {
+    gboolean takes = h->general
+                     || (file->format->hints
+                         && g_strv_contains (file->format->hints, h->name));
+
+    if (!takes && g_variant_lookup (file->hints, h->name, "*", NULL)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-          there ? "option '%s' is of a wrong type"
-                : "there is no option '%s': nonlinearity, residual, "
-                  "output_activation, head_activation, head and rate are known",
-          key);
+          "option %s is set; expected without it: this format has no such "
+          "choice, or its files say it",
+          h->name);
       return FALSE;
     }
   }
@@ -112,195 +154,149 @@ SeqModel *
 seq_model_load_bytes (GBytes *bytes, const char *name, const char *folder,
     GVariant *hints, GError **error)
 {
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-  g_autoptr (GVariant) given =
-      g_variant_ref_sink (hints ? hints : g_variant_new ("a{sv}", NULL));
+  g_autoptr (GVariant) given = seq_hints_check (hints, error);
+  g_auto (SeqFile) file = { NULL };
   SeqModel *model = NULL;
 
-  if (!check_hints (given, error))
+  if (!given || !file_init (&file, bytes, name, error))
     return NULL;
-  for (guint i = 0; i < G_N_ELEMENTS (readers); i++)
-    if (readers[i].sniff (data, size)) {
-      model = readers[i].read (bytes, folder, given, error);
-      if (!model)
-        g_prefix_error (error, "%s: ", name);
-      return model;
-    }
-  for (guint i = 0; i < G_N_ELEMENTS (strangers); i++)
-    if (size >= strlen (strangers[i].magic)
-        && memcmp (data, strangers[i].magic, strlen (strangers[i].magic))
-               == 0) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT, "%s: %s", name,
-          strangers[i].advice);
-      return NULL;
-    }
-  g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-      "%s: no model file that is known here (safetensors, JSON of RTNeural, "
-      "AIDA-X, GuitarML or NAM, ONNX): it begins with %zu bytes of something "
-      "else",
-      name, MIN (size, 16));
-  return NULL;
+  file.format = choose_format (&file, name, error);
+  if (!file.format)
+    return NULL;
+  file.folder = folder;
+  file.hints = g_steal_pointer (&given);
+  if (check_hints (&file, error))
+    model = file.format->read (&file, error);
+  if (!model)
+    g_prefix_error (error, "%s: %s: ", name, file.format->name);
+  return model;
 }
 
 SeqModel *
 seq_model_load (const char *path, GVariant *hints, GError **error)
 {
   g_autoptr (GVariant) given = hints ? g_variant_ref_sink (hints) : NULL;
-  g_autoptr (GMappedFile) file = g_mapped_file_new (path, FALSE, error);
+  g_autoptr (GBytes) bytes = seq_read_bytes (path, FILE_MAX, error);
   g_autofree char *name = g_path_get_basename (path);
   g_autofree char *folder = g_path_get_dirname (path);
-  g_autoptr (GBytes) bytes = NULL;
 
-  if (!file)
-    return NULL;
-  if (g_mapped_file_get_length (file) > FILE_MAX) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "%s: %zu bytes where a model has at most %u", name,
-        g_mapped_file_get_length (file), FILE_MAX);
-    return NULL;
-  }
-  /* a copy: the file may be cut short while it is read */
-  bytes = g_bytes_new (
-      g_mapped_file_get_contents (file), g_mapped_file_get_length (file));
-  return seq_model_load_bytes (bytes, name, folder, given, error);
-}
-
-/* --- what readers share --------------------------------------------------- */
-
-SeqArray *
-seq_array_new (const char *name)
-{
-  SeqArray *array = g_new0 (SeqArray, 1);
-
-  array->name = g_strdup (name);
-  return array;
-}
-
-void
-seq_array_free (SeqArray *array)
-{
-  if (!array)
-    return;
-  g_free (array->name);
-  g_free (array->values);
-  g_free (array);
-}
-
-SeqBuilder *
-seq_reader_builder (guint n_in, gsize size)
-{
-  SeqBuilder *builder = seq_builder_new (n_in);
-
-  /* A number takes a byte at least; rows are padded to a tile. */
-  seq_builder_set_limit (builder, MAX (size, 1 << 16) * SEQ_TILE);
-  return builder;
+  return bytes ? seq_model_load_bytes (bytes, name, folder, given, error)
+               : NULL;
 }
 
 gboolean
-seq_reader_refuse_hints (
-    GVariant *hints, const char *const *keys, GError **error)
+seq_model_self_test (const char *path, const SeqModel *model, double *worst,
+    gsize *n, GError **error)
 {
-  for (guint i = 0; keys[i]; i++) {
-    g_autoptr (GVariant) value = g_variant_lookup_value (hints, keys[i], NULL);
+  g_autoptr (GBytes) bytes = seq_read_bytes (path, FILE_MAX, error);
+  g_autofree char *name = g_path_get_basename (path);
+  g_auto (SeqFile) file = { NULL };
+  gboolean ok = FALSE;
 
-    if (value) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-          "option %s is given where the file itself says what it is", keys[i]);
-      return FALSE;
-    }
-  }
-  return TRUE;
+  if (!bytes || !file_init (&file, bytes, name, error))
+    return FALSE;
+  file.format = choose_format (&file, name, error);
+  if (!file.format)
+    return FALSE;
+  if (file.format->self_test)
+    ok = file.format->self_test (&file, model, worst, n, error);
+  else
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "files of this format embed no recording to test with");
+  if (!ok)
+    g_prefix_error (error, "%s: %s: ", name, file.format->name);
+  return ok;
 }
 
-SeqModel *
-seq_reader_finish (
-    SeqBuilder *builder, const char *format, GVariant *hints, GError **error)
-{
-  const char *activation;
-  guint skip;
-  double rate;
-
-  if (g_variant_lookup (hints, "output_activation", "&s", &activation)) {
-    GVariantDict dict;
-
-    g_variant_dict_init (&dict, NULL);
-    g_variant_dict_insert (&dict, "activation", "s", activation);
-    if (seq_builder_add (
-            builder, "activation", g_variant_dict_end (&dict), error)
-        < 0)
-      return NULL;
-  }
-  if (g_variant_lookup (hints, "residual", "u", &skip))
-    seq_builder_set_skip (builder, skip);
-  if (g_variant_lookup (hints, "rate", "d", &rate))
-    seq_builder_set_rate (builder, rate);
-  seq_builder_set_format (builder, format);
-  return seq_builder_finish (builder, error);
-}
-
-/* --- saving -----------------------------------------------------------------
+/* --- writing -----------------------------------------------------------------
  */
 
-static gboolean
-fail (const char *path, const char *what, GError **error)
+static const char *const *
+list_names (gboolean written)
 {
-  int number = errno;
+  GPtrArray *names = g_ptr_array_new ();
 
-  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (number),
-      "%s: %s: %s", path, what, g_strerror (number));
-  return FALSE;
+  for (guint i = 0; formats[i]; i++)
+    if (!written || formats[i]->write)
+      g_ptr_array_add (names, (gpointer) formats[i]->name);
+  g_ptr_array_add (names, NULL);
+  return (const char *const *) g_ptr_array_free (names, FALSE);
 }
 
-gboolean
-seq_save_bytes (const char *path, GBytes *bytes, GError **error)
+static gpointer
+list_all (gpointer unused)
 {
-  g_autofree char *temporary = g_strconcat (path, ".XXXXXX", NULL);
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-  int fd = g_mkstemp_full (temporary, O_WRONLY | O_CLOEXEC, 0666);
-
-  if (fd < 0)
-    return fail (path, "can't be written", error);
-  while (size > 0) {
-    gssize n = write (fd, data, size);
-
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0) {
-      fail (path, "can't be written", error);
-      close (fd);
-      g_unlink (temporary);
-      return FALSE;
-    }
-    data += n;
-    size -= (gsize) n;
-  }
-  if (fsync (fd) < 0 || close (fd) < 0 || g_rename (temporary, path) < 0) {
-    fail (path, "can't be written", error);
-    g_unlink (temporary);
-    return FALSE;
-  }
-  return TRUE;
+  return (gpointer) list_names (FALSE);
 }
 
-GBytes *
-seq_model_write (SeqModel *model, const char *format, GError **error)
+static gpointer
+list_written (gpointer unused)
 {
-  if (g_str_equal (format, "safetensors"))
-    return seq_write_safetensors (model);
-  if (g_str_equal (format, "rtneural"))
-    return seq_write_rtneural (model, error);
-  if (g_str_equal (format, "onnx"))
-    return seq_write_onnx (model, error);
-  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "format '%s' where safetensors, rtneural or onnx can be written", format);
+  return (gpointer) list_names (TRUE);
+}
+
+const char *const *
+seq_model_formats (void)
+{
+  static GOnce once = G_ONCE_INIT;
+
+  return g_once (&once, list_all, NULL);
+}
+
+const char *const *
+seq_model_written_formats (void)
+{
+  static GOnce once = G_ONCE_INIT;
+
+  return g_once (&once, list_written, NULL);
+}
+
+const char *
+seq_model_format_by_suffix (const char *path)
+{
+  for (guint i = 0; formats[i]; i++)
+    if (formats[i]->write && g_str_has_suffix (path, formats[i]->suffix))
+      return formats[i]->name;
+  return NULL;
+}
+
+static const SeqFileFormat *
+find_written (const char *name)
+{
+  for (guint i = 0; formats[i]; i++)
+    if (formats[i]->write && g_ascii_strcasecmp (name, formats[i]->name) == 0)
+      return formats[i];
   return NULL;
 }
 
 gboolean
+seq_model_is_written (const char *format)
+{
+  return find_written (format) != NULL;
+}
+
+GBytes *
+seq_model_write (const SeqModel *model, const char *format, GError **error)
+{
+  const SeqFileFormat *row = find_written (format);
+  g_autofree char *known = NULL;
+  GBytes *bytes;
+
+  if (!row) {
+    known = g_strjoinv (", ", (char **) seq_model_written_formats ());
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "format is %s; expected one of %s", format, known);
+    return NULL;
+  }
+  bytes = row->write (model, error);
+  if (!bytes)
+    g_prefix_error (error, "%s: ", row->name);
+  return bytes;
+}
+
+gboolean
 seq_model_save (
-    SeqModel *model, const char *path, const char *format, GError **error)
+    const SeqModel *model, const char *path, const char *format, GError **error)
 {
   g_autoptr (GBytes) bytes = seq_model_write (model, format, error);
 

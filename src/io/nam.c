@@ -4,11 +4,72 @@
  * A flat list: per layer W [4 H][in + H] (weight_ih beside weight_hh), b [4 H],
  * h0 [H], c0 [H]; then the head's weight [out][H] and bias [out].
  */
-#include "src/io/reader.h"
+#include "src/io/json.h"
 
 #include <string.h>
 
 #define RATE 48000 /* Hz, where the file says nothing */
+
+typedef struct {
+  guint n_layers, hidden_size, n_in, n_out;
+  double rate;
+} Facts;
+
+static gboolean
+read_facts (json_t *root, Facts *f, GError **error)
+{
+  json_t *config = json_object_get (root, "config");
+  const char *architecture =
+      json_string_value (json_object_get (root, "architecture"));
+
+  if (g_strcmp0 (architecture, "LSTM") != 0) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "architecture is '%s'; expected LSTM",
+        architecture ? architecture : "missing");
+    return FALSE;
+  }
+  if (!json_is_object (config)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "config is %s; expected an object",
+        config ? "something else" : "missing");
+    return FALSE;
+  }
+  if (!seq_json_uint (config, "num_layers", 64, 0, &f->n_layers, error)
+      || !seq_json_uint (config, "hidden_size", 4096, 0, &f->hidden_size, error)
+      || !seq_json_uint (config, "input_size", 4096, 1, &f->n_in, error)
+      || !seq_json_uint (config, "out_channels", 4096, 1, &f->n_out, error)
+      || !seq_json_double (root, "sample_rate", RATE, &f->rate, error))
+    return FALSE;
+  if (f->n_layers >= 1 && f->hidden_size >= 1 && f->n_in >= 1 && f->n_out >= 1)
+    return TRUE;
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "config has %u layers of %u units, %u inputs and %u outputs; expected at "
+      "least 1 of each",
+      f->n_layers, f->hidden_size, f->n_in, f->n_out);
+  return FALSE;
+}
+
+static SeqArray *
+read_weights (json_t *weights, const Facts *f, GError **error)
+{
+  guint64 needed = 0;
+
+  for (guint64 k = 0, h = f->hidden_size; k < f->n_layers; k++)
+    needed += 4 * h * ((k ? h : f->n_in) + h) + 4 * h + 2 * h;
+  needed += (guint64) f->n_out * f->hidden_size + f->n_out;
+  if (!json_is_array (weights) || json_array_size (weights) != needed) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "weights has %" G_GSIZE_FORMAT " values; expected %" G_GUINT64_FORMAT
+        " for %u layers of %u units",
+        json_array_size (weights), needed, f->n_layers, f->hidden_size);
+    return NULL;
+  }
+  if (!json_is_array (json_array_get (weights, 0)))
+    return seq_json_array (weights, "weights", "weights", error);
+  g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+      "weights is a list of lists; expected a list of numbers");
+  return NULL;
+}
 
 /* The next rows x cols values of the list, from column `from` of `width`. */
 static gboolean
@@ -23,91 +84,73 @@ set (SeqBuilder *builder, guint layer, const char *tensor, const double *at,
       builder, layer, tensor, "weights", values, rows, cols, NULL, error);
 }
 
-SeqModel *
-seq_read_nam (json_t *root, GVariant *hints, GError **error)
+/* Adds layer k, whose values begin at *at, and moves on. */
+static gboolean
+add_layer (SeqBuilder *builder, guint k, const Facts *f, const double **at,
+    GError **error)
 {
-  const char *architecture =
-      json_string_value (json_object_get (root, "architecture"));
-  json_t *config = json_object_get (root, "config");
-  json_t *weights = json_object_get (root, "weights");
-  g_autoptr (SeqBuilder) builder = NULL;
-  SeqArray *array = NULL;
-  SeqModel *model = NULL;
-  guint n_layers, hidden_size, n_in, n_out;
-  guint64 needed = 0;
-  double rate;
-  const double *at;
+  gsize h = f->hidden_size, in = k ? h : f->n_in;
+  const double *w = *at, *b = w + 4 * h * (in + h);
 
-  if (!architecture || strcmp (architecture, "LSTM") != 0) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "NAM: architecture is '%s' where LSTM can be run",
-        architecture ? architecture : "missing");
-    return NULL;
-  }
-  if (!json_is_object (config) || !json_is_array (weights)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "NAM: config and weights are needed");
-    return NULL;
-  }
-  if (!seq_reader_refuse_hints (hints,
-          (const char *const[]){
-              "nonlinearity", "head", "head_activation", NULL },
-          error)
-      || !seq_json_uint (config, "num_layers", 64, 0, &n_layers, error)
-      || !seq_json_uint (config, "hidden_size", 4096, 0, &hidden_size, error)
-      || !seq_json_uint (config, "input_size", 4096, 1, &n_in, error)
-      || !seq_json_uint (config, "out_channels", 4096, 1, &n_out, error)
-      || !seq_json_double (root, "sample_rate", RATE, &rate, error))
-    goto done;
-  for (guint64 k = 0, h = hidden_size; k < n_layers; k++)
-    needed += 4 * h * ((k ? h : n_in) + h) + 4 * h + 2 * h;
-  needed += (guint64) n_out * hidden_size + n_out;
-  if (n_layers < 1 || hidden_size < 1 || n_in < 1 || n_out < 1
-      || json_array_size (weights) != needed) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "weights: %zu values where %u layers of %u units need "
-        "%" G_GUINT64_FORMAT,
-        json_array_size (weights), n_layers, hidden_size, needed);
-    goto done;
-  }
-  array = seq_json_array (weights, "weights", "weights", error);
-  if (!array || array->n_values != needed)
-    goto done;
-
-  builder = seq_reader_builder (n_in, array->n_values);
-  at = array->values;
-  for (guint k = 0; k < n_layers; k++) {
-    gsize h = hidden_size, in = k ? h : n_in;
-
-    if (seq_builder_add (builder, "lstm",
-            g_variant_new_parsed (
-                "{'hidden_size': <%u>, 'initial_state': <1>}", hidden_size),
-            error)
-            < 0
-        || !set (builder, k, "weight_ih", at, 4 * h, in, 0, in + h, error)
-        || !set (builder, k, "weight_hh", at, 4 * h, h, in, in + h, error))
-      goto done;
-    at += 4 * h * (in + h);
-    if (!set (builder, k, "bias", at, 4 * h, 1, 0, 1, error)
-        || !set (builder, k, "h0", at + 4 * h, h, 1, 0, 1, error)
-        || !set (builder, k, "c0", at + 5 * h, h, 1, 0, 1, error))
-      goto done;
-    at += 6 * h;
-  }
-  if (seq_builder_add (builder, "dense",
-          g_variant_new_parsed ("{'out_features': <%u>}", n_out), error)
-          < 0
-      || !set (builder, n_layers, "weight", at, n_out, hidden_size, 0,
-          hidden_size, error)
-      || !set (builder, n_layers, "bias", at + (gsize) n_out * hidden_size,
-          n_out, 1, 0, 1, error))
-    goto done;
-  seq_builder_set_rate (builder, rate);
-  model = seq_reader_finish (builder, "NAM", hints, error);
-
-done:
-  seq_array_free (array);
-  if (!model)
-    g_prefix_error (error, "NAM: ");
-  return model;
+  *at = b + 6 * h;
+  return seq_builder_add (builder, "lstm",
+             g_variant_new_parsed (
+                 "{'hidden_size': <%u>, 'initial_state': <1>}", f->hidden_size),
+             error)
+             >= 0
+         && set (builder, k, "weight_ih", w, 4 * h, in, 0, in + h, error)
+         && set (builder, k, "weight_hh", w, 4 * h, h, in, in + h, error)
+         && set (builder, k, "bias", b, 4 * h, 1, 0, 1, error)
+         && set (builder, k, "h0", b + 4 * h, h, 1, 0, 1, error)
+         && set (builder, k, "c0", b + 5 * h, h, 1, 0, 1, error);
 }
+
+static gboolean
+add_head (SeqBuilder *builder, const Facts *f, const double *at, GError **error)
+{
+  gsize h = f->hidden_size;
+
+  return seq_builder_add (builder, "dense",
+             g_variant_new_parsed ("{'out_features': <%u>}", f->n_out), error)
+             >= 0
+         && set (builder, f->n_layers, "weight", at, f->n_out, h, 0, h, error)
+         && set (builder, f->n_layers, "bias", at + f->n_out * h, f->n_out, 1,
+             0, 1, error);
+}
+
+static gboolean
+sniff (const SeqFile *file)
+{
+  return json_object_get (file->json, "architecture") != NULL;
+}
+
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
+{
+  g_autoptr (SeqBuilder) builder = NULL;
+  g_autoptr (SeqArray) array = NULL;
+  const double *at;
+  Facts f;
+
+  if (!read_facts (file->json, &f, error))
+    return NULL;
+  array = read_weights (json_object_get (file->json, "weights"), &f, error);
+  if (!array)
+    return NULL;
+  builder = seq_reader_builder (f.n_in, array->n_values);
+  at = array->values;
+  for (guint k = 0; k < f.n_layers; k++)
+    if (!add_layer (builder, k, &f, &at, error))
+      return NULL;
+  if (!add_head (builder, &f, at, error))
+    return NULL;
+  seq_builder_set_rate (builder, f.rate);
+  return seq_reader_finish (builder, file, error);
+}
+
+const SeqFileFormat seq_format_nam = {
+  .name = "NAM",
+  .mark = "architecture",
+  .sniff = sniff,
+  .read = read_model,
+};

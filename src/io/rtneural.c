@@ -1,42 +1,47 @@
-/* rtneural.c: RTNeural's JSON ("Keras style"), and AIDA-X, which adds gains, a
- * residual and facts to it.
+/* rtneural.c: RTNeural's JSON ("Keras style").
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Layers in the order they run; matrices are [in][gates * out]; Keras' gates
- * are i, f, c, o of an LSTM and z, r, h of a GRU.
+ * are i, f, c, o of an LSTM and z, r, h of a GRU. Beside them we read what
+ * AIDA-X adds (in_skip, in_gain, out_gain), and write "samplerate", "knobs" and
+ * "horizon", which RTNeural ignores.
  */
-#include "src/io/load.h"
-#include "src/io/reader.h"
+#include "src/io/rtneural.h"
 
 #include <math.h>
 #include <string.h>
-
-#define AIDAX_RATE 48000 /* Hz, where an AIDA-X file says nothing */
 
 static const SeqLayout transposed = { .transposed = TRUE };
 static const guint8 zrh[] = { 1, 0, 2 }; /* r, z, n among z, r, h */
 static const SeqLayout gru_transposed = { .transposed = TRUE, .gates = zrh };
 
+static gsize
+count_weights (json_t *layer)
+{
+  return json_array_size (json_object_get (layer, "weights"));
+}
+
 /* Entry i of weights as an array of that rank. */
 static SeqArray *
-weights_of (json_t *layer, guint i, guint rank, GError **error)
+read_weights (json_t *layer, guint i, guint rank, GError **error)
 {
   json_t *value = json_array_get (json_object_get (layer, "weights"), i);
   g_autofree char *place = g_strdup_printf ("weights[%u]", i);
-  SeqArray *array;
+  g_autoptr (SeqArray) array = NULL;
 
   if (!json_is_array (value)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: a list of numbers is needed", place);
+        "%s is %s; expected a list of numbers", place,
+        value ? "something else" : "missing");
     return NULL;
   }
   array = seq_json_array (value, place, place, error);
   if (array && array->rank != rank) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s has rank %u where %u is needed", place, array->rank, rank);
-    g_clear_pointer (&array, seq_array_free);
+        "%s has rank %u; expected %u", place, array->rank, rank);
+    return NULL;
   }
-  return array;
+  return g_steal_pointer (&array);
 }
 
 static gboolean
@@ -62,42 +67,37 @@ add (SeqBuilder *builder, const char *kind, const char *key, guint64 value,
 static gboolean
 read_dense (SeqBuilder *builder, json_t *object, GError **error)
 {
-  gsize n = json_array_size (json_object_get (object, "weights"));
-  SeqArray *kernel = weights_of (object, 0, 2, error), *bias = NULL;
-  gboolean ok = FALSE;
+  g_autoptr (SeqArray) kernel = read_weights (object, 0, 2, error);
+  g_autoptr (SeqArray) bias = NULL;
   gint layer;
 
-  if (kernel && (n < 2 || (bias = weights_of (object, 1, 1, error)))) {
-    layer = add (builder, "dense", "out_features", kernel->shape[1], error);
-    ok = layer >= 0
+  if (!kernel
+      || (count_weights (object) > 1
+          && !(bias = read_weights (object, 1, 1, error))))
+    return FALSE;
+  layer = add (builder, "dense", "out_features", kernel->shape[1], error);
+  return layer >= 0
          && set (builder, (guint) layer, "weight", kernel, &transposed, error)
          && (!bias || set (builder, (guint) layer, "bias", bias, NULL, error));
-  }
-  seq_array_free (kernel);
-  seq_array_free (bias);
-  return ok;
 }
 
 static gboolean
 read_lstm (SeqBuilder *builder, json_t *object, GError **error)
 {
-  gsize n = json_array_size (json_object_get (object, "weights"));
-  SeqArray *k = weights_of (object, 0, 2, error), *u = NULL, *b = NULL;
-  gboolean ok = FALSE;
+  g_autoptr (SeqArray) k = read_weights (object, 0, 2, error);
+  g_autoptr (SeqArray) u = k ? read_weights (object, 1, 2, error) : NULL;
+  g_autoptr (SeqArray) b = NULL;
   gint layer;
 
-  if (k && (u = weights_of (object, 1, 2, error))
-      && (n < 3 || (b = weights_of (object, 2, 1, error)))) {
-    layer = add (builder, "lstm", "hidden_size", u->shape[0], error);
-    ok = layer >= 0
+  if (!u
+      || (count_weights (object) > 2
+          && !(b = read_weights (object, 2, 1, error))))
+    return FALSE;
+  layer = add (builder, "lstm", "hidden_size", u->shape[0], error);
+  return layer >= 0
          && set (builder, (guint) layer, "weight_ih", k, &transposed, error)
          && set (builder, (guint) layer, "weight_hh", u, &transposed, error)
          && (!b || set (builder, (guint) layer, "bias", b, NULL, error));
-  }
-  seq_array_free (k);
-  seq_array_free (u);
-  seq_array_free (b);
-  return ok;
 }
 
 /* B is [2][3 H]: the input's, then the recurrent one. */
@@ -111,8 +111,8 @@ set_gru_bias (SeqBuilder *builder, guint layer, const SeqArray *b, gsize h,
 
   if (b->shape[0] != 2 || b->shape[1] != 3 * h) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
-        " values where 2 x %zu are needed",
+        "%s has %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
+        " values; expected 2 x %" G_GSIZE_FORMAT,
         b->name, b->shape[0], b->shape[1], 3 * h);
     return FALSE;
   }
@@ -130,161 +130,278 @@ static gboolean
 read_gru (SeqBuilder *builder, json_t *object, GError **error)
 {
   json_t *bias = json_array_get (json_object_get (object, "weights"), 2);
-  SeqArray *k, *u = NULL, *b = NULL;
-  gboolean ok = FALSE;
+  g_autoptr (SeqArray) k = NULL, u = NULL, b = NULL;
   gint layer;
 
   if (bias && !json_is_array (json_array_get (bias, 0))) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "weights[2] is a flat list, Keras' reset_after = False: 2 x 3 H values "
-        "are needed");
+        "weights[2] is a flat list, of a GRU with reset_after=False; expected "
+        "2 x 3 H values, as reset_after=True gives");
     return FALSE;
   }
-  k = weights_of (object, 0, 2, error);
-  if (k && (u = weights_of (object, 1, 2, error))
-      && (!bias || (b = weights_of (object, 2, 2, error)))) {
-    layer = add (builder, "gru", "hidden_size", u->shape[0], error);
-    ok = layer >= 0
+  k = read_weights (object, 0, 2, error);
+  u = k ? read_weights (object, 1, 2, error) : NULL;
+  if (!u || (bias && !(b = read_weights (object, 2, 2, error))))
+    return FALSE;
+  layer = add (builder, "gru", "hidden_size", u->shape[0], error);
+  return layer >= 0
          && set (builder, (guint) layer, "weight_ih", k, &gru_transposed, error)
          && set (builder, (guint) layer, "weight_hh", u, &gru_transposed, error)
          && (!b
              || set_gru_bias (
                  builder, (guint) layer, b, (gsize) u->shape[0], error));
-  }
-  seq_array_free (k);
-  seq_array_free (u);
-  seq_array_free (b);
-  return ok;
+}
+
+/* A number, or the first of a list. */
+static guint
+first_of (json_t *value)
+{
+  if (json_is_array (value))
+    value = json_array_get (value, 0);
+  return (guint) CLAMP (json_integer_value (value), 0, G_MAXINT);
 }
 
 /* K is [kernel][in / groups][out]. */
 static gboolean
 read_conv1d (SeqBuilder *builder, json_t *object, GError **error)
 {
-  gsize n = json_array_size (json_object_get (object, "weights"));
   json_t *size = json_object_get (object, "kernel_size");
   json_t *dilation = json_object_get (object, "dilation");
-  SeqArray *k = weights_of (object, 0, 3, error), *b = NULL;
-  guint groups, d = (guint) json_integer_value (json_array_get (dilation, 0));
-  gboolean ok = FALSE;
+  g_autoptr (SeqArray) k = read_weights (object, 0, 3, error), b = NULL;
   GVariantDict dict;
+  guint groups;
   gint layer;
 
-  if (json_is_integer (dilation))
-    d = (guint) json_integer_value (dilation);
-  if (k && (n < 2 || (b = weights_of (object, 1, 1, error)))
-      && seq_json_uint (object, "groups", 4096, 1, &groups, error)) {
-    json_int_t said = json_is_integer (size)
-                          ? json_integer_value (size)
-                          : json_integer_value (json_array_get (size, 0));
-
-    if (size && (guint64) said != k->shape[0]) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "kernel_size is %" JSON_INTEGER_FORMAT
-          " where weights[0] has %" G_GUINT64_FORMAT,
-          said, k->shape[0]);
-    } else {
-      g_variant_dict_init (&dict, NULL);
-      g_variant_dict_insert (
-          &dict, "out_channels", "u", (guint) MIN (k->shape[2], G_MAXUINT));
-      g_variant_dict_insert (
-          &dict, "kernel_size", "u", (guint) MIN (k->shape[0], G_MAXUINT));
-      g_variant_dict_insert (&dict, "dilation", "u", dilation ? d : 1);
-      g_variant_dict_insert (&dict, "groups", "u", groups);
-      layer = seq_builder_add (
-          builder, "conv1d", g_variant_dict_end (&dict), error);
-      /* [kernel, in][out]: ours, transposed */
-      ok = layer >= 0
-           && seq_builder_set (builder, (guint) layer, "weight", k->name,
-               k->values, (gsize) (k->shape[0] * k->shape[1]),
-               (gsize) k->shape[2], &transposed, error)
-           && (!b || set (builder, (guint) layer, "bias", b, NULL, error));
-    }
+  if (!k
+      || (count_weights (object) > 1
+          && !(b = read_weights (object, 1, 1, error)))
+      || !seq_json_uint (object, "groups", 4096, 1, &groups, error))
+    return FALSE;
+  if (size && first_of (size) != k->shape[0]) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "kernel_size is %u; expected %" G_GUINT64_FORMAT
+        ", as weights[0] has it",
+        first_of (size), k->shape[0]);
+    return FALSE;
   }
-  seq_array_free (k);
-  seq_array_free (b);
-  return ok;
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (
+      &dict, "out_channels", "u", (guint) MIN (k->shape[2], G_MAXUINT));
+  g_variant_dict_insert (
+      &dict, "kernel_size", "u", (guint) MIN (k->shape[0], G_MAXUINT));
+  g_variant_dict_insert (
+      &dict, "dilation", "u", dilation ? first_of (dilation) : 1);
+  g_variant_dict_insert (&dict, "groups", "u", groups);
+  layer =
+      seq_builder_add (builder, "conv1d", g_variant_dict_end (&dict), error);
+  /* [kernel, in][out]: ours, transposed */
+  return layer >= 0
+         && seq_builder_set (builder, (guint) layer, "weight", k->name,
+             k->values, (gsize) (k->shape[0] * k->shape[1]),
+             (gsize) k->shape[2], &transposed, error)
+         && (!b || set (builder, (guint) layer, "bias", b, NULL, error));
 }
 
 static gboolean
 read_prelu (SeqBuilder *builder, json_t *object, GError **error)
 {
   json_t *w = json_array_get (json_object_get (object, "weights"), 0);
-  SeqArray *a = weights_of (
+  g_autoptr (SeqArray) a = read_weights (
       object, 0, json_is_array (json_array_get (w, 0)) ? 2 : 1, error);
-  gint layer = -1;
-  gboolean ok = FALSE;
+  gint layer;
 
-  if (a) {
-    layer = add (builder, "prelu", "shared", a->n_values == 1, error);
-    ok = layer >= 0
+  if (!a)
+    return FALSE;
+  layer = add (builder, "prelu", "shared", a->n_values == 1, error);
+  return layer >= 0
          && seq_builder_set (builder, (guint) layer, "alpha", a->name,
              a->values, a->n_values, 1, NULL, error);
-  }
-  seq_array_free (a);
-  return ok;
 }
 
 /* [gamma, beta, mean, variance] or [mean, variance], folded into a x + b */
 static gboolean
 read_batchnorm (SeqBuilder *builder, json_t *object, GError **error)
 {
-  gsize n = json_array_size (json_object_get (object, "weights")), width = 0;
-  SeqArray *w[4] = { NULL };
-  guint first = n == 2 ? 2 : 0;
-  gboolean ok = n == 2 || n == 4;
+  gsize n = count_weights (object), width;
+  g_autoptr (SeqArray) gamma = NULL, beta = NULL, mean = NULL, variance = NULL;
+  SeqArray **const arrays[] = { &gamma, &beta, &mean, &variance };
+  g_autofree double *a = NULL, *b = NULL;
   double epsilon;
   gint layer;
 
-  if (!ok)
+  if (n != 2 && n != 4) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%zu lists of weights where 2 or 4 are needed", n);
-  ok = ok && seq_json_double (object, "epsilon", 1e-3, &epsilon, error);
-  for (guint i = first; i < 4 && ok; i++) {
-    w[i] = weights_of (object, i - first, 1, error);
-    ok = w[i] != NULL;
-    if (ok && i > first && w[i]->n_values != width) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "%s: %zu values where %zu are needed", w[i]->name, w[i]->n_values,
-          width);
-      ok = FALSE;
-    }
-    width = ok ? w[i]->n_values : 0;
+        "weights has %" G_GSIZE_FORMAT " lists; expected 2 or 4", n);
+    return FALSE;
   }
-  if (ok) {
-    g_autofree double *a = g_new (double, width + 1);
-    g_autofree double *b = g_new (double, width + 1);
+  if (!seq_json_double (object, "epsilon", 1e-3, &epsilon, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++) {
+    SeqArray *array = read_weights (object, i, 1, error);
 
-    for (gsize i = 0; i < width; i++) {
-      a[i] = (w[0] ? w[0]->values[i] : 1) / sqrt (w[3]->values[i] + epsilon);
-      b[i] = (w[1] ? w[1]->values[i] : 0) - a[i] * w[2]->values[i];
+    *arrays[i + 4 - n] = array;
+    if (!array)
+      return FALSE;
+    if (array->n_values != (*arrays[4 - n])->n_values) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+          "%s has %" G_GSIZE_FORMAT " values; expected %" G_GSIZE_FORMAT
+          ", as weights[0]",
+          array->name, array->n_values, (*arrays[4 - n])->n_values);
+      return FALSE;
     }
-    layer = seq_builder_add (builder, "scale", NULL, error);
-    ok = layer >= 0
+  }
+  width = mean->n_values;
+  a = g_new (double, width + 1);
+  b = g_new (double, width + 1);
+  for (gsize i = 0; i < width; i++) {
+    a[i] =
+        (gamma ? gamma->values[i] : 1) / sqrt (variance->values[i] + epsilon);
+    b[i] = (beta ? beta->values[i] : 0) - a[i] * mean->values[i];
+  }
+  layer = seq_builder_add (builder, "scale", NULL, error);
+  return layer >= 0
          && seq_builder_set (builder, (guint) layer, "weight", "gamma", a,
              width, 1, NULL, error)
          && seq_builder_set (
              builder, (guint) layer, "bias", "beta", b, width, 1, NULL, error);
-  }
-  for (guint i = 0; i < 4; i++)
-    seq_array_free (w[i]);
-  return ok;
 }
+
+/* --- writing layers --------------------------------------------------------
+ */
+
+/* gates of a tensor, transposed: [cols][gates * rows], gate g from gates[g] */
+static json_t *
+write_matrix (
+    const SeqModel *model, guint layer, guint tensor, const guint8 *gates)
+{
+  const SeqTensor *t = &model->chain->layers[layer]->tensors[tensor];
+  json_t *rows = json_array ();
+
+  for (guint col = 0; col < t->cols; col++) {
+    json_t *row = json_array ();
+
+    for (guint g = 0; g < t->gates; g++)
+      for (guint r = 0; r < t->rows; r++)
+        json_array_append_new (row, json_real (seq_model_get (model, layer,
+                                        tensor, gates ? gates[g] : g, r, col)));
+    json_array_append_new (rows, row);
+  }
+  return rows;
+}
+
+/* Column 0 of a tensor, as a flat list. */
+static json_t *
+write_vector (
+    const SeqModel *model, guint layer, guint tensor, const guint8 *gates)
+{
+  json_t *rows = write_matrix (model, layer, tensor, gates);
+  json_t *row = json_incref (json_array_get (rows, 0));
+
+  json_decref (rows);
+  return row;
+}
+
+static json_t *
+write_zeros (guint n)
+{
+  json_t *zeros = json_array ();
+
+  for (guint i = 0; i < n; i++)
+    json_array_append_new (zeros, json_real (0));
+  return zeros;
+}
+
+static json_t *
+write_dense (const SeqModel *model, guint i)
+{
+  const SeqLayer *layer = model->chain->layers[i];
+
+  return json_pack ("[o, o]", write_matrix (model, i, 0, NULL),
+      layer->n_tensors > 1 ? write_vector (model, i, 1, NULL)
+                           : write_zeros (layer->n_out));
+}
+
+static json_t *
+write_lstm (const SeqModel *model, guint i)
+{
+  if (model->chain->layers[i]->n_tensors != 3) /* a projection, a start */
+    return NULL;
+  return json_pack ("[o, o, o]", write_matrix (model, i, 0, NULL),
+      write_matrix (model, i, 1, NULL), write_vector (model, i, 2, NULL));
+}
+
+/* Our bias is that of the input; the recurrent one is [0, 0, bias_hn]. */
+static json_t *
+write_gru (const SeqModel *model, guint i)
+{
+  const SeqLayer *layer = model->chain->layers[i];
+  json_t *recurrent, *hn;
+  guint reset_after;
+
+  if (layer->n_tensors != 4
+      || !seq_config_uint (
+          layer, layer->config, "reset_after", 0, 1, 1, &reset_after, NULL)
+      || !reset_after)
+    return NULL;
+  recurrent = write_zeros (2 * layer->n_out);
+  hn = write_vector (model, i, 3, NULL);
+  json_array_extend (recurrent, hn);
+  json_decref (hn);
+  return json_pack ("[o, o, [o, o]]", write_matrix (model, i, 0, zrh),
+      write_matrix (model, i, 1, zrh), write_vector (model, i, 2, zrh),
+      recurrent);
+}
+
+static json_t *
+write_nothing (const SeqModel *model, guint i)
+{
+  return json_array ();
+}
+
+/* --- the types of layers -----------------------------------------------------
+ */
 
 static const struct {
   const char *type;
   gboolean (*read) (SeqBuilder *builder, json_t *object, GError **error);
   gboolean activates; /* obeys the key activation */
+  /* weights of a layer of the kind that is called as the type; NULL: options
+   * that the format does not have */
+  json_t *(*write) (const SeqModel *model, guint layer);
 } types[] = {
-  { "dense", read_dense, TRUE },
-  { "time-distributed-dense", read_dense, TRUE },
-  { "lstm", read_lstm, FALSE },
-  { "gru", read_gru, FALSE },
+  { "activation", NULL, TRUE, write_nothing },
+  { "batchnorm", read_batchnorm },
   { "conv1d", read_conv1d, TRUE },
-  { "prelu", read_prelu, FALSE },
-  { "batchnorm", read_batchnorm, FALSE },
-  { "activation", NULL, TRUE },
+  { "dense", read_dense, TRUE, write_dense },
+  { "gru", read_gru, FALSE, write_gru },
+  { "lstm", read_lstm, FALSE, write_lstm },
+  { "prelu", read_prelu },
+  { "time-distributed-dense", read_dense, TRUE },
 };
+
+/* Types that change nothing when a model runs. RTNeural's exporter writes
+ * "unknown" for all that it does not know: as the first layer, where it has no
+ * weights, that is Keras 3's input; elsewhere it can be anything. */
+static gboolean
+changes_nothing (const char *type, json_t *object, guint nth)
+{
+  static const char *const types_of_input[] = { "unknown", "input",
+    "inputlayer", "input_layer", NULL };
+
+  return type && count_weights (object) == 0
+         && (g_ascii_strcasecmp (type, "dropout") == 0
+             || (nth == 0 && g_strv_contains (types_of_input, type)));
+}
+
+static char *
+list_types (void)
+{
+  GString *list = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    g_string_append_printf (list, "%s%s", i ? ", " : "", types[i].type);
+  return g_string_free (list, FALSE);
+}
 
 /* The width that a layer's or the model's shape ends in; 0: not said. */
 static gboolean
@@ -299,7 +416,9 @@ last_of_shape (json_t *object, const char *key, guint *width, GError **error)
   if (!json_is_integer (last) || json_integer_value (last) < 1
       || json_integer_value (last) > SEQ_MAX_WIDTH) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: the last entry is no width of 1 to %u", key, SEQ_MAX_WIDTH);
+        "the last entry of %s is %" JSON_INTEGER_FORMAT
+        "; expected a width of 1 to %u",
+        key, json_integer_value (last), SEQ_MAX_WIDTH);
     return FALSE;
   }
   *width = (guint) json_integer_value (last);
@@ -307,52 +426,50 @@ last_of_shape (json_t *object, const char *key, guint *width, GError **error)
 }
 
 static gboolean
-read_layer (
-    SeqBuilder *builder, json_t *object, guint *n_layers, GError **error)
+read_layer (SeqBuilder *builder, json_t *object, guint nth, GError **error)
 {
   const char *type = json_string_value (json_object_get (object, "type"));
   const char *activation =
       json_string_value (json_object_get (object, "activation"));
-  json_t *weights = json_object_get (object, "weights");
-  guint width;
+  g_autofree char *known = NULL;
+  guint i = 0, n, width;
 
-  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    if (!type || strcmp (type, types[i].type) != 0)
-      continue;
-    if (types[i].read && !types[i].read (builder, object, error))
-      return FALSE;
-    *n_layers += types[i].read != NULL;
-    if (types[i].activates && activation && *activation
-        && strcmp (activation, "linear") != 0) {
-      if (seq_builder_add (builder, "activation",
-              g_variant_new_parsed ("{'activation': <%s>}", activation), error)
-          < 0)
-        return FALSE;
-      ++*n_layers;
-    }
-    if (!last_of_shape (object, "shape", &width, error))
-      return FALSE;
-    if (width && *n_layers
-        && seq_builder_layer (builder, *n_layers - 1)->n_out != width) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "shape says %u outputs, the weights make %u", width,
-          seq_builder_layer (builder, *n_layers - 1)->n_out);
-      return FALSE;
-    }
-    return TRUE;
+  while (i < G_N_ELEMENTS (types) && g_strcmp0 (type, types[i].type) != 0)
+    i++;
+  if (i == G_N_ELEMENTS (types)) {
+    if (changes_nothing (type, object, nth))
+      return TRUE;
+    known = list_types ();
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "type is '%s'; expected one of %s", type ? type : "missing", known);
+    return FALSE;
   }
-  if (json_array_size (weights) == 0) /* Keras 3's InputLayer, Dropout, ... */
-    return TRUE;
-  g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "type is '%s' where dense, time-distributed-dense, lstm, gru, conv1d, "
-      "prelu, batchnorm or activation can be run",
-      type ? type : "missing");
-  return FALSE;
+  if (types[i].read && !types[i].read (builder, object, error))
+    return FALSE;
+  if (types[i].activates && activation && *activation
+      && strcmp (activation, "linear") != 0
+      && seq_builder_add (builder, "activation",
+             g_variant_new_parsed ("{'activation': <%s>}", activation), error)
+             < 0)
+    return FALSE;
+  if (!last_of_shape (object, "shape", &width, error))
+    return FALSE;
+  n = seq_builder_n_layers (builder);
+  if (width && n && seq_builder_layer (builder, n - 1)->n_out != width) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "shape says %u outputs; expected %u, as the weights make", width,
+        seq_builder_layer (builder, n - 1)->n_out);
+    return FALSE;
+  }
+  return TRUE;
 }
+
+/* --- the whole ---------------------------------------------------------------
+ */
 
 /* A gain in dB, as a factor; -90 dB and less are nothing. */
 static gboolean
-gain_of (json_t *root, const char *key, double *gain, GError **error)
+read_gain (json_t *root, const char *key, double *gain, GError **error)
 {
   double db;
 
@@ -362,29 +479,31 @@ gain_of (json_t *root, const char *key, double *gain, GError **error)
   return TRUE;
 }
 
-/* Facts of AIDA-X: u = in_gain x, y = out_gain (net (u) + in_skip u). */
+/* u = in_gain x, y = out_gain (net (u) + in_skip u) */
 static gboolean
-read_aidax (
-    SeqBuilder *builder, json_t *root, guint n_in, guint n_out, GError **error)
+read_facts (SeqBuilder *builder, json_t *root, GError **error)
 {
-  json_t *facts = json_object_get (root, "metadata");
-  const char *key;
-  json_t *value;
-  guint skip;
-  double in_gain, out_gain, rate;
+  guint n_in = seq_builder_layer (builder, 0)->n_in;
+  guint n_out =
+      seq_builder_layer (builder, seq_builder_n_layers (builder) - 1)->n_out;
+  guint skip, knobs, horizon;
+  double in_gain, out_gain;
   g_autofree double *scales = g_new0 (double, 2 * (n_in + n_out));
 
   if (!seq_json_uint (root, "in_skip", G_MAXUINT, 0, &skip, error)
-      || !gain_of (root, "in_gain", &in_gain, error)
-      || !gain_of (root, "out_gain", &out_gain, error))
+      || !read_gain (root, "in_gain", &in_gain, error)
+      || !read_gain (root, "out_gain", &out_gain, error)
+      || !seq_json_uint (root, "knobs", n_in - 1, 0, &knobs, error)
+      || !seq_json_uint (root, "horizon", 1 << 20, 0, &horizon, error))
     return FALSE;
   if (skip > 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "in_skip is %u where 0 or 1 can be", skip);
+        "in_skip is %u; expected 0 or 1", skip);
     return FALSE;
   }
-  if (skip)
-    seq_builder_set_skip (builder, 1);
+  seq_builder_set_skip (builder, skip);
+  seq_builder_set_n_signal (builder, n_in - knobs);
+  seq_builder_set_horizon (builder, horizon);
   if (in_gain != 1 || out_gain != 1) {
     for (guint i = 0; i < n_in; i++)
       scales[i] = i == 0 ? in_gain : 1; /* knobs are not amplified */
@@ -392,19 +511,6 @@ read_aidax (
       scales[2 * n_in + o] = out_gain;
     seq_builder_set_scales (builder, scales, scales + n_in, scales + 2 * n_in,
         scales + 2 * n_in + n_out);
-  }
-  if (!json_is_object (facts) && !json_object_get (root, "samplerate")
-      && !json_object_get (root, "output_batch"))
-    return TRUE; /* plain RTNeural: it knows no rate */
-  if (!seq_json_double (json_object_get (facts, "samplerate") ? facts : root,
-          "samplerate", AIDAX_RATE, &rate, error))
-    return FALSE;
-  seq_builder_set_rate (builder, rate);
-  seq_builder_set_format (builder, "AIDA-X");
-  json_object_foreach (facts, key, value)
-  {
-    if (json_is_string (value))
-      seq_builder_set_metadata (builder, key, json_string_value (value));
   }
   return TRUE;
 }
@@ -428,219 +534,80 @@ count_numbers (json_t *value)
   return n;
 }
 
-SeqModel *
-seq_read_rtneural (json_t *root, GVariant *hints, GError **error)
+SeqBuilder *
+seq_rtneural_build (const SeqFile *file, GError **error)
 {
-  json_t *layers = json_object_get (root, "layers"), *object;
+  json_t *layers = json_object_get (file->json, "layers"), *object;
   g_autoptr (SeqBuilder) builder = NULL;
-  guint n_in, n_layers = 0, n_out;
+  guint n_in;
   gsize i;
-  gboolean aidax = json_object_get (root, "metadata") != NULL
-                   || json_object_get (root, "samplerate") != NULL
-                   || json_object_get (root, "output_batch") != NULL;
-  SeqModel *model;
 
-  if (!seq_reader_refuse_hints (hints,
-          (const char *const[]){
-              "nonlinearity", "head", "head_activation", NULL },
-          error)
-      || !last_of_shape (root, "in_shape", &n_in, error)) {
-    g_prefix_error (error, "RTNeural: ");
+  if (!last_of_shape (file->json, "in_shape", &n_in, error))
     return NULL;
-  }
   if (!n_in || !json_is_array (layers)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "RTNeural: in_shape, with a width at its end, and a list of layers "
-        "are needed");
+        "%s; expected in_shape, with a width at its end, and a list of layers",
+        n_in ? "layers is not a list" : "in_shape is missing");
     return NULL;
   }
   builder = seq_reader_builder (n_in, count_numbers (layers));
   json_array_foreach (layers, i, object)
   {
-    if (!read_layer (builder, object, &n_layers, error)) {
-      g_prefix_error (error, "RTNeural: layer %zu: ", i);
+    if (!read_layer (builder, object, (guint) i, error)) {
+      g_prefix_error (error, "layer %zu: ", i);
       return NULL;
     }
   }
-  if (n_layers == 0) {
+  if (seq_builder_n_layers (builder) == 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "RTNeural: there is no layer with weights");
+        "there is no layer that computes something; expected at least 1");
     return NULL;
   }
-  n_out = seq_builder_layer (builder, n_layers - 1)->n_out;
-  if (!read_aidax (builder, root, n_in, n_out, error)) {
-    g_prefix_error (error, "AIDA-X: ");
-    return NULL;
-  }
-  /* AIDA-X: one channel of sound, the rest are knobs */
-  if (aidax)
-    seq_builder_set_n_signal (builder, 1);
-  model =
-      seq_reader_finish (builder, aidax ? "AIDA-X" : "RTNeural", hints, error);
-  if (!model)
-    g_prefix_error (error, "RTNeural: ");
-  return model;
-}
-
-/* --- the embedded batch ------------------------------------------------------
- */
-
-static double
-test_batch (const SeqModel *model, const SeqArray *in, const SeqArray *out)
-{
-  const SeqChain *chain = model->chain;
-  g_autoptr (SeqWork) work = seq_work_new (chain, 1, 1, FALSE);
-  real *state = seq_alloc (chain->n_state);
-  SeqPass pass = { .n_frames = 1, .weights = model->weights, .state = state };
-  double worst = 0;
-
-  seq_chain_start (chain, model->weights, state);
-  for (gsize t = 0; t < in->n_values; t++) {
-    work->in[0] = (real) (in->values[t] * model->in_scale[0]);
-    seq_chain_run (chain, work, &pass);
-    worst =
-        MAX (worst, fabs (work->out[0] * model->out_scale[0] - out->values[t]));
-  }
-  seq_free (state);
-  return worst;
+  return read_facts (builder, file->json, error) ? g_steal_pointer (&builder)
+                                                 : NULL;
 }
 
 gboolean
-seq_model_self_test (const char *path, const SeqModel *model, double *worst,
-    gsize *n, GError **error)
+seq_rtneural_is_layers (json_t *root)
 {
-  json_t *root = json_load_file (path, JSON_REJECT_DUPLICATES, NULL);
-  SeqArray *in = NULL, *out = NULL;
-  gboolean ok = FALSE;
-
-  if (!json_is_array (json_object_get (root, "input_batch"))
-      || !json_is_array (json_object_get (root, "output_batch"))) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "%s: there is no input_batch and output_batch to test with", path);
-  } else if ((in = seq_json_array (json_object_get (root, "input_batch"),
-                  "input_batch", "input_batch", error))
-             && (out = seq_json_array (json_object_get (root, "output_batch"),
-                     "output_batch", "output_batch", error))) {
-    ok = in->n_values == out->n_values && in->n_values > 0;
-    if (ok) {
-      *n = in->n_values;
-      *worst = test_batch (model, in, out);
-    } else {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "%s: input_batch has %zu values, output_batch %zu", path,
-          in->n_values, out->n_values);
-    }
-  }
-  seq_array_free (in);
-  seq_array_free (out);
-  json_decref (root);
-  return ok;
+  return json_object_get (root, "layers") != NULL;
 }
 
-/* --- writing -----------------------------------------------------------------
- */
-
-/* gates of a tensor, transposed: [cols][gates * rows], gate g from gates[g] */
-static json_t *
-matrix (const SeqModel *model, guint layer, guint tensor, const guint8 *gates)
+gboolean
+seq_rtneural_is_aidax (json_t *root)
 {
-  const SeqTensor *t = &model->chain->layers[layer]->tensors[tensor];
-  json_t *rows = json_array ();
-
-  for (guint col = 0; col < t->cols; col++) {
-    json_t *row = json_array ();
-
-    for (guint g = 0; g < t->gates; g++)
-      for (guint r = 0; r < t->rows; r++)
-        json_array_append_new (row, json_real (seq_model_get (model, layer,
-                                        tensor, gates ? gates[g] : g, r, col)));
-    json_array_append_new (rows, row);
-  }
-  return rows;
+  return json_object_get (root, "metadata")
+         || json_object_get (root, "samplerate")
+         || json_object_get (root, "output_batch");
 }
 
-/* Column 0 of a tensor, as a flat list; n zeros where there is none. */
-static json_t *
-vector (const SeqModel *model, guint layer, guint tensor, const guint8 *gates,
-    guint n)
+static gboolean
+sniff (const SeqFile *file)
 {
-  if (tensor < model->chain->layers[layer]->n_tensors) {
-    json_t *rows = matrix (model, layer, tensor, gates);
-    json_t *row = json_incref (json_array_get (rows, 0));
-
-    json_decref (rows);
-    return row;
-  } else {
-    json_t *row = json_array ();
-
-    for (guint i = 0; i < n; i++)
-      json_array_append_new (row, json_real (0));
-    return row;
-  }
+  return seq_rtneural_is_layers (file->json)
+         && !seq_rtneural_is_aidax (file->json);
 }
 
-/* The GRU's two biases: ours of the input, then [0, 0, bias_hn]. */
-static json_t *
-gru_biases (const SeqModel *model, guint layer, guint h)
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
 {
-  json_t *recurrent = json_array (), *hn = vector (model, layer, 3, NULL, h);
+  g_autoptr (SeqBuilder) builder = seq_rtneural_build (file, error);
 
-  for (guint i = 0; i < 2 * h; i++)
-    json_array_append_new (recurrent, json_real (0));
-  json_array_extend (recurrent, hn);
-  json_decref (hn);
-  return json_pack ("[o, o]", vector (model, layer, 2, zrh, 3 * h), recurrent);
+  return builder ? seq_reader_finish (builder, file, error) : NULL;
 }
 
-static json_t *
-write_layer (const SeqModel *model, guint i, GError **error)
-{
-  const SeqLayer *layer = model->chain->layers[i];
-  const char *kind = layer->klass->kind.name, *word = "";
-  json_t *shape = json_pack ("[n, n, i]", (int) layer->n_out), *weights = NULL;
-  guint reset_after;
-
-  if (g_str_equal (kind, "dense")) {
-    weights = json_pack ("[o, o]", matrix (model, i, 0, NULL),
-        vector (model, i, 1, NULL, layer->n_out));
-  } else if (g_str_equal (kind, "lstm") && layer->n_tensors == 3) {
-    weights = json_pack ("[o, o, o]", matrix (model, i, 0, NULL),
-        matrix (model, i, 1, NULL), vector (model, i, 2, NULL, 0));
-  } else if (g_str_equal (kind, "gru") && layer->n_tensors == 4
-             && seq_config_uint (layer, layer->config, "reset_after", 0, 1, 1,
-                 &reset_after, NULL)
-             && reset_after) {
-    weights = json_pack ("[o, o, o]", matrix (model, i, 0, zrh),
-        matrix (model, i, 1, zrh), gru_biases (model, i, layer->n_out));
-  } else if (g_str_equal (kind, "activation")) {
-    weights = json_array ();
-    word = "tanh";
-    g_variant_lookup (layer->config, "activation", "&s", &word);
-  } else {
-    json_decref (shape);
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "RTNeural: layer %u, %s, with these options has no place in that "
-        "format",
-        i, kind);
-    return NULL;
-  }
-  return json_pack ("{s:s, s:s, s:o, s:o}", "type", kind, "activation", word,
-      "shape", shape, "weights", weights);
-}
-
-GBytes *
-seq_write_rtneural (const SeqModel *model, GError **error)
+/* Refuses what the format cannot hold beside layers. */
+static gboolean
+check_facts (const SeqModel *model, GError **error)
 {
   const SeqChain *chain = model->chain;
-  json_t *layers = json_array (), *root;
-  char *text;
 
   if (chain->skip > 1 || (chain->skip && chain->n_out > 1)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "RTNeural: a residual of %u features can't be said in that format",
-        chain->skip);
-    json_decref (layers);
-    return NULL;
+        "a residual of %u features onto %u outputs cannot be stored; expected "
+        "one onto one",
+        chain->skip, chain->n_out);
+    return FALSE;
   }
   for (guint k = 0; k < chain->n_in + chain->n_out; k++) {
     gboolean in = k < chain->n_in;
@@ -649,11 +616,45 @@ seq_write_rtneural (const SeqModel *model, GError **error)
     if (in ? model->in_scale[k] != 1 || model->in_shift[k] != 0
            : model->out_scale[o] != 1 || model->out_shift[o] != 0) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "RTNeural: a normalised model can't be said in that format");
-      json_decref (layers);
-      return NULL;
+          "scaling of inputs and outputs cannot be stored");
+      return FALSE;
     }
   }
+  return TRUE;
+}
+
+static json_t *
+write_layer (const SeqModel *model, guint i, GError **error)
+{
+  const SeqLayer *layer = model->chain->layers[i];
+  const char *kind = layer->klass->kind.name, *word = "";
+  json_t *weights = NULL;
+
+  for (guint k = 0; k < G_N_ELEMENTS (types); k++)
+    if (types[k].write && g_str_equal (kind, types[k].type))
+      weights = types[k].write (model, i);
+  if (!weights) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "layer %u: %s with these options cannot be stored", i, kind);
+    return NULL;
+  }
+  if (g_str_equal (kind, "activation")
+      && !g_variant_lookup (layer->config, "activation", "&s", &word))
+    word = "tanh";
+  return json_pack ("{s:s, s:s, s:[n, n, i], s:o}", "type", kind, "activation",
+      word, "shape", (int) layer->n_out, "weights", weights);
+}
+
+static GBytes *
+write_model (const SeqModel *model, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  json_t *layers, *root;
+  char *text;
+
+  if (!check_facts (model, error))
+    return NULL;
+  layers = json_array ();
   for (guint i = 0; i < chain->n_layers; i++) {
     json_t *layer = write_layer (model, i, error);
 
@@ -669,7 +670,21 @@ seq_write_rtneural (const SeqModel *model, GError **error)
     json_object_set_new (root, "in_skip", json_integer (1));
   if (model->rate > 0)
     json_object_set_new (root, "samplerate", json_real (model->rate));
+  if (chain->n_in > 1)
+    json_object_set_new (
+        root, "knobs", json_integer (chain->n_in - model->n_signal));
+  if (model->horizon)
+    json_object_set_new (root, "horizon", json_integer (model->horizon));
   text = json_dumps (root, JSON_COMPACT | JSON_REAL_PRECISION (9));
   json_decref (root);
   return g_bytes_new_with_free_func (text, strlen (text), free, text);
 }
+
+const SeqFileFormat seq_format_rtneural = {
+  .name = "RTNeural",
+  .mark = "layers",
+  .suffix = ".json",
+  .sniff = sniff,
+  .read = read_model,
+  .write = write_model,
+};

@@ -25,7 +25,7 @@ static const struct {
   [SEQ_DTYPE_U8] = { "U8", 1 },
 };
 
-/* dtypes that are legal and of no use here */
+/* dtypes that are legal and never hold weights */
 static const struct {
   const char *name;
   guint size;
@@ -51,15 +51,15 @@ parse_metadata (json_t *object, GHashTable *metadata, GError **error)
   json_t *value;
 
   if (!json_is_object (object)) {
-    g_set_error (
-        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "__metadata__ is no object");
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "__metadata__ is not an object; expected one of texts");
     return FALSE;
   }
   json_object_foreach (object, key, value)
   {
     if (!json_is_string (value)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "__metadata__: '%s' is no string", key);
+          "__metadata__: '%s' is not a text; expected one", key);
       return FALSE;
     }
     g_hash_table_replace (
@@ -83,7 +83,9 @@ parse_tensor (const char *name, json_t *object, const guint8 *data,
       || !json_is_integer (json_array_get (offsets, 0))
       || !json_is_integer (json_array_get (offsets, 1))) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': dtype, shape and two data_offsets are needed", name);
+        "tensor '%s' has no dtype, shape or data_offsets; expected a text, a "
+        "list and two numbers",
+        name);
     return FALSE;
   }
   *tensor = (SeqTensorData){ .name = name, .dtype = SEQ_DTYPE_OTHER };
@@ -97,13 +99,15 @@ parse_tensor (const char *name, json_t *object, const guint8 *data,
       size = others[i].size;
   if (size == 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': there is no dtype '%s'", name, word);
+        "tensor '%s': dtype is '%s'; expected F32, F64, F16, BF16 or another "
+        "one of safetensors",
+        name, word);
     return FALSE;
   }
 
   if (json_array_size (shape) > SEQ_MAX_RANK) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': rank %zu where at most %u can be", name,
+        "tensor '%s' has rank %zu; expected at most %u", name,
         json_array_size (shape), SEQ_MAX_RANK);
     return FALSE;
   }
@@ -115,7 +119,9 @@ parse_tensor (const char *name, json_t *object, const guint8 *data,
         || !g_uint64_checked_mul (
             &size, size, (guint64) json_integer_value (dim))) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "tensor '%s': dimension %u of its shape can't be", name, i);
+          "tensor '%s': dimension %u of its shape is not a size; expected a "
+          "whole number that a file can hold",
+          name, i);
       return FALSE;
     }
     tensor->shape[i] = (guint64) json_integer_value (dim);
@@ -125,16 +131,16 @@ parse_tensor (const char *name, json_t *object, const guint8 *data,
   end = json_integer_value (json_array_get (offsets, 1));
   if (begin < 0 || end < begin || (guint64) end > n_data) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': data_offsets %" JSON_INTEGER_FORMAT
-        " to %" JSON_INTEGER_FORMAT " where there are %" G_GSIZE_FORMAT
-        " bytes of data",
+        "tensor '%s': data_offsets are %" JSON_INTEGER_FORMAT
+        " to %" JSON_INTEGER_FORMAT "; expected 0 to %" G_GSIZE_FORMAT
+        ", the bytes of data",
         name, begin, end, n_data);
     return FALSE;
   }
   if ((guint64) (end - begin) != size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': %" JSON_INTEGER_FORMAT
-        " bytes where its shape and dtype need %" G_GUINT64_FORMAT,
+        "tensor '%s' has %" JSON_INTEGER_FORMAT
+        " bytes; expected %" G_GUINT64_FORMAT " for its shape and dtype",
         name, end - begin, size);
     return FALSE;
   }
@@ -168,7 +174,7 @@ check_tiling (GArray *tensors, const guint8 *data, gsize n_data, GError **error)
 
     if (tensor->data != at) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "tensor '%s' begins at byte %zu of the data where %zu is the next",
+          "tensor '%s' begins at byte %zu of the data; expected %zu, the next",
           tensor->name, (gsize) ((const guint8 *) tensor->data - data),
           (gsize) (at - data));
       return FALSE;
@@ -177,11 +183,22 @@ check_tiling (GArray *tensors, const guint8 *data, gsize n_data, GError **error)
   }
   if (at != data + n_data) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%zu bytes of data where the tensors take %zu", n_data,
-        (gsize) (at - data));
+        "there are %zu bytes of data; expected %zu, as the tensors take",
+        n_data, (gsize) (at - data));
     return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+seq_safetensors_begins (const guint8 *data, gsize size)
+{
+  guint64 n;
+
+  if (size < 8)
+    return FALSE;
+  memcpy (&n, data, 8);
+  return GUINT64_FROM_LE (n) <= HEADER_MAX && (size == 8 || data[8] == '{');
 }
 
 SeqSafetensors *
@@ -197,21 +214,22 @@ seq_safetensors_parse (GBytes *bytes, GError **error)
 
   if (size < 8) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-        "safetensors: %zu bytes where at least 8 are needed", size);
+        "safetensors: there are %zu bytes; expected at least 8", size);
     return NULL;
   }
   memcpy (&n_header, all, 8);
   n_header = GUINT64_FROM_LE (n_header);
   if (n_header > HEADER_MAX || n_header > size - 8) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "safetensors: a header of %" G_GUINT64_FORMAT
-        " bytes is announced where %zu follow",
+        "safetensors: the header has %" G_GUINT64_FORMAT
+        " bytes; expected at most the %zu that follow: the file may be cut "
+        "short",
         n_header, size - 8);
     return NULL;
   }
   if (n_header == 0 || all[8] != '{') {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-        "safetensors: the header does not begin with {");
+        "safetensors: the header does not begin with {; expected JSON");
     return NULL;
   }
   header = json_loadb ((const char *) all + 8, (gsize) n_header,
@@ -286,7 +304,8 @@ seq_tensor_data_to_doubles (
 
   if (tensor->dtype > SEQ_DTYPE_BF16) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "tensor '%s' does not hold F64, F32, F16 or BF16", tensor->name);
+        "tensor '%s' has another dtype; expected F64, F32, F16 or BF16",
+        tensor->name);
     return NULL;
   }
   step = dtypes[tensor->dtype].size;

@@ -41,6 +41,9 @@ typedef struct {
   gpointer header;      /* what names point into */
 } SeqSafetensors;
 
+/* Whether these bytes begin as such a file, whole or cut short. */
+gboolean seq_safetensors_begins (const guint8 *data, gsize size);
+
 /* Checks everything that the format promises: the tensors tile the data
  * exactly, sizes follow from shapes, no name stands twice. Nothing that the
  * file merely claims is allocated. Errors: SEQ_ERROR_FORMAT when these bytes

@@ -1,15 +1,28 @@
-/* statedict.c: PyTorch's state_dict: what its names and shapes say.
+/* statedict.c: PyTorch's state_dict: what its names and shapes say, and the
+ * formats that hold one and nothing else.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A recurrent module P has P weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k},
  * bias_hh_l{k}, weight_hr_l{k} (projection); the Cell classes have no _l{k}.
- * Which kind it is follows from rows over columns of weight_hh. Other matrices
+ * Which class it is follows from rows over columns of weight_hh. Other matrices
  * are the head. What a state_dict cannot say (relu, residual, activations) the
  * hints do.
  */
-#include "src/io/reader.h"
+#include "src/io/statedict.h"
+#include "src/io/json.h"
+#include "src/model-facts.h"
 
 #include <string.h>
+
+const char *const seq_state_dict_hints[] = { "nonlinearity", "head",
+  "head_activation", NULL };
+
+/* PyTorch's classes, by how many times more rows than columns weight_hh has. */
+static const char *const kind_of_gates[] = {
+  [1] = "rnn", [3] = "gru", [4] = "lstm"
+};
+
+#define MAX_UNITS 4096 /* of a layer */
 
 /* One recurrent module. */
 typedef struct {
@@ -86,17 +99,17 @@ by_name (gconstpointer a, gconstpointer b)
       (*(SeqArray *const *) a)->name, (*(SeqArray *const *) b)->name);
 }
 
-/* What can't be run, by the look of a name; NULL if it can. */
+/* Why a tensor cannot be run, by its name; NULL if it can. */
 static const char *
-foreign (const char *name)
+why_not (const char *name)
 {
   if (strstr (name, "_reverse"))
-    return "a bidirectional module can't run on a stream";
+    return "bidirectional modules cannot run on a stream";
   if (strstr (name, "parametrizations.") || g_str_has_suffix (name, "_g")
       || g_str_has_suffix (name, "_v"))
     return "weight_norm and parametrizations must be removed before saving";
   if (strstr (name, "_packed_params"))
-    return "quantised modules can't be read";
+    return "quantised modules cannot be read";
   return NULL;
 }
 
@@ -115,7 +128,7 @@ find_modules (GPtrArray *arrays, GError **error)
 
   for (guint i = 0; i < arrays->len; i++) {
     const SeqArray *a = arrays->pdata[i];
-    const char *why = foreign (a->name), *at = strstr (a->name, "weight_hh");
+    const char *why = why_not (a->name), *at = strstr (a->name, "weight_hh");
     Module *module;
 
     if (why) {
@@ -140,13 +153,14 @@ find_modules (GPtrArray *arrays, GError **error)
           g_str_has_prefix (a->name, ((Module *) modules->pdata[m])->path);
     if (!belongs) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "tensor '%s' has no weight_hh_l0 beside it", a->name);
+          "tensor '%s' is alone; expected weight_hh_l0 beside it", a->name);
       return NULL;
     }
   }
   if (modules->len == 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "there is no recurrent module: no tensor is called ...weight_hh_l0");
+        "no tensor is called ...weight_hh_l0; expected one of a recurrent "
+        "module");
     return NULL;
   }
   g_ptr_array_sort (modules, by_path);
@@ -162,7 +176,7 @@ set (SeqBuilder *builder, guint layer, const char *tensor, const SeqArray *a,
 
   if (!matrix && a->rank != 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s' has rank %u where 1 or 2 is needed", a->name, a->rank);
+        "tensor '%s' has rank %u; expected 1 or 2", a->name, a->rank);
     return FALSE;
   }
   return seq_builder_set (builder, layer, tensor, a->name, a->values,
@@ -179,7 +193,7 @@ set_gru_biases (SeqBuilder *builder, guint layer, const SeqArray *ih,
 
   if (ih->n_values != 3 * h || hh->n_values != 3 * h) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensors '%s' and '%s' have %zu and %zu values where %zu are needed",
+        "tensors '%s' and '%s' have %zu and %zu values; expected %zu each",
         ih->name, hh->name, ih->n_values, hh->n_values, 3 * h);
     return FALSE;
   }
@@ -192,11 +206,10 @@ set_gru_biases (SeqBuilder *builder, guint layer, const SeqArray *ih,
              hh->values + 2 * h, h, 1, NULL, error);
 }
 
-/* Adds layer k of a module whose layer 0 is the builder's layer `first`.
- * Returns its output width, or 0. */
+/* Adds layer k of a module. Returns its output width, or 0. */
 static guint
 add_layer (SeqBuilder *builder, GPtrArray *arrays, const Module *module,
-    guint k, guint first, guint n_in, GVariant *hints, GError **error)
+    guint k, guint n_in, GVariant *hints, GError **error)
 {
   static const SeqLayout add = { .add = TRUE };
   const SeqArray *ih = find_layer (arrays, module, "weight_ih", k);
@@ -204,50 +217,57 @@ add_layer (SeqBuilder *builder, GPtrArray *arrays, const Module *module,
   const SeqArray *b_ih = find_layer (arrays, module, "bias_ih", k);
   const SeqArray *b_hh = find_layer (arrays, module, "bias_hh", k);
   const SeqArray *hr = find_layer (arrays, module, "weight_hr", k);
-  const char *nonlinearity = "tanh", *kind = NULL;
+  const char *nonlinearity = "tanh", *kind, *before;
   guint64 rows, h, gates;
   GVariantDict config;
   gint layer;
 
   if (!ih || !hh || !b_ih != !b_hh) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "module '%s', layer %u: %s is missing", module->path, k,
-        !ih   ? "weight_ih"
-        : !hh ? "weight_hh"
-              : "one of two biases");
+        "module '%s': layer %u has no %s", module->path, k,
+        !ih     ? "weight_ih"
+        : !hh   ? "weight_hh"
+        : !b_ih ? "bias_ih, but a bias_hh"
+                : "bias_hh, but a bias_ih");
     return 0;
   }
   if (hh->rank != 2 || ih->rank != 2 || (hr && hr->rank != 2)
       || ih->shape[0] != hh->shape[0]) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensors '%s' and '%s': matrices with as many rows are needed",
-        ih->name, hh->name);
+        "tensors '%s' and '%s' have ranks %u and %u and %" G_GUINT64_FORMAT
+        " and %" G_GUINT64_FORMAT
+        " rows; expected matrices with the same number of rows",
+        ih->name, hh->name, ih->rank, hh->rank, ih->shape[0], hh->shape[0]);
     return 0;
   }
   rows = hh->shape[0];
   h = hr ? hr->shape[1] : hh->shape[1];
   gates = h ? rows / h : 0;
-  if (h < 1 || h > 4096 || rows % h || gates == 2 || gates > 4
+  if (h < 1 || h > MAX_UNITS || rows % h
+      || gates >= G_N_ELEMENTS (kind_of_gates) || !kind_of_gates[gates]
       || (hr && gates != 4)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s': %" G_GUINT64_FORMAT " rows for %" G_GUINT64_FORMAT
-        " units where 1 (RNN), 3 (GRU) or 4 (LSTM) times as many are needed",
-        hh->name, rows, h);
+        "tensor '%s' has %" G_GUINT64_FORMAT " rows for %" G_GUINT64_FORMAT
+        " units of at most %u; expected 1 (RNN), 3 (GRU) or 4 (LSTM) times as "
+        "many",
+        hh->name, rows, h, MAX_UNITS);
     return 0;
   }
   if (ih->shape[1] != n_in) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "tensor '%s' takes %" G_GUINT64_FORMAT " inputs where %u come",
+        "tensor '%s' has %" G_GUINT64_FORMAT
+        " columns; expected %u, the inputs of its layer",
         ih->name, ih->shape[1], n_in);
     return 0;
   }
-  kind = gates == 4 ? "lstm" : gates == 3 ? "gru" : "rnn";
-  if (!g_str_equal (
-          kind, k ? seq_builder_layer (builder, first + k - 1)->klass->kind.name
-                  : kind)) {
+  kind = kind_of_gates[gates];
+  before = k ? seq_builder_layer (builder, seq_builder_n_layers (builder) - 1)
+                   ->klass->kind.name
+             : kind;
+  if (!g_str_equal (kind, before)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "module '%s': layer %u is of another kind than the one before it",
-        module->path, k);
+        "module '%s': layer %u is %s; expected %s, as the one before it",
+        module->path, k, kind, before);
     return 0;
   }
   g_variant_dict_init (&config, NULL);
@@ -292,8 +312,9 @@ count_layers (GPtrArray *arrays, Module *module, GError **error)
   }
   if (!module->cell && highest >= n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "module '%s': layer %u is there and layer %u is not", module->path,
-        highest, n);
+        "module '%s': there is a layer %u, but no layer %u; expected all up to "
+        "the last",
+        module->path, highest, n);
     return FALSE;
   }
   return TRUE;
@@ -341,7 +362,7 @@ order_modules (GPtrArray *arrays, GPtrArray *modules, GError **error)
   }
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
       "there are %u recurrent modules whose widths do not fit in the order of "
-      "their names",
+      "their names; expected the outputs of each to be the inputs of the next",
       modules->len);
   return FALSE;
 }
@@ -368,7 +389,9 @@ add_head (SeqBuilder *builder, GPtrArray *arrays, guint width, GVariant *hints,
   }
   if (wanted && weights->len == 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_HINT,
-        "option head: no matrix is called '%s...'", wanted);
+        "option head is '%s'; expected the beginning of a matrix' name: none "
+        "is called that",
+        wanted);
     return FALSE;
   }
   g_ptr_array_sort (weights, by_name);
@@ -386,11 +409,11 @@ add_head (SeqBuilder *builder, GPtrArray *arrays, guint width, GVariant *hints,
       const SeqArray *a = weights->pdata[0], *b = weights->pdata[1];
 
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_HINT,
-          "'%s' and '%s' both look like the head: option %s must say %s",
-          a->name, b->name, chain ? "head_activation" : "head",
-          chain ? "what is between them (tanh, relu, sigmoid, ...), or option "
-                  "head which of them it is"
-                : "which it is");
+          "tensors '%s' and '%s' can both be the head: set option %s", a->name,
+          b->name,
+          chain ? "head_activation to what is between them (tanh, relu, "
+                  "sigmoid, ...), or option head to the one of them that it is"
+                : "head to the one that it is");
       return FALSE;
     }
   }
@@ -403,7 +426,8 @@ add_head (SeqBuilder *builder, GPtrArray *arrays, guint width, GVariant *hints,
     bias = find (arrays, path, "bias");
     if (weight->shape[1] != width) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "tensor '%s' takes %" G_GUINT64_FORMAT " inputs where %u come",
+          "tensor '%s' has %" G_GUINT64_FORMAT
+          " columns; expected %u, the outputs of the layers before it",
           weight->name, weight->shape[1], width);
       return FALSE;
     }
@@ -425,14 +449,13 @@ add_head (SeqBuilder *builder, GPtrArray *arrays, guint width, GVariant *hints,
   return TRUE;
 }
 
-SeqModel *
-seq_read_state_dict (GPtrArray *arrays, guint n_signal, const char *format,
-    GVariant *hints, GError **error)
+SeqBuilder *
+seq_state_dict_build (GPtrArray *arrays, const SeqFile *file, GError **error)
 {
   g_autoptr (GPtrArray) modules = find_modules (arrays, error);
   g_autoptr (SeqBuilder) builder = NULL;
   gsize size = 0;
-  guint n_in, width, n_layers = 0;
+  guint n_in, width;
 
   if (!modules)
     return NULL;
@@ -447,19 +470,113 @@ seq_read_state_dict (GPtrArray *arrays, guint n_signal, const char *format,
   builder = seq_reader_builder (n_in, size);
   for (guint m = 0; m < modules->len; m++) {
     const Module *module = modules->pdata[m];
-    guint first = n_layers;
 
-    n_layers += module->n_layers;
     for (guint k = 0; k < module->n_layers; k++) {
-      width =
-          add_layer (builder, arrays, module, k, first, width, hints, error);
+      width = add_layer (builder, arrays, module, k, width, file->hints, error);
       if (width == 0)
         return NULL;
     }
   }
-  if (!add_head (builder, arrays, width, hints, error))
+  if (!add_head (builder, arrays, width, file->hints, error))
     return NULL;
-  if (n_signal)
-    seq_builder_set_n_signal (builder, n_signal);
-  return seq_reader_finish (builder, format, hints, error);
+  return g_steal_pointer (&builder);
 }
+
+GPtrArray *
+seq_arrays_new (void)
+{
+  return g_ptr_array_new_with_free_func ((GDestroyNotify) seq_array_free);
+}
+
+/* --- files that hold a state_dict and nothing else ---------------------------
+ */
+
+static gboolean
+add_tensors (GPtrArray *arrays, const SeqSafetensors *file, GError **error)
+{
+  for (guint i = 0; i < file->tensors->len; i++) {
+    const SeqTensorData *t = &g_array_index (file->tensors, SeqTensorData, i);
+    SeqArray *array;
+
+    /* counters and the like are not weights; a weight of a wrong type is an
+     * error where it is needed */
+    if (t->dtype > SEQ_DTYPE_BF16 && !strstr (t->name, "weight")
+        && !strstr (t->name, "bias"))
+      continue;
+    array = seq_array_new (t->name);
+    g_ptr_array_add (arrays, array);
+    array->rank = t->rank;
+    memcpy (array->shape, t->shape, sizeof array->shape);
+    array->values = seq_tensor_data_to_doubles (t, &array->n_values, error);
+    if (!array->values)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+add_lists (GPtrArray *arrays, json_t *root, GError **error)
+{
+  const char *key;
+  json_t *value;
+
+  json_object_foreach (root, key, value)
+  {
+    SeqArray *array;
+
+    if (!json_is_array (value)) /* a fact beside the tensors */
+      continue;
+    array = seq_json_array (value, key, key, error);
+    if (!array)
+      return FALSE;
+    g_ptr_array_add (arrays, array);
+  }
+  return TRUE;
+}
+
+/* Names of tensors on top of a JSON object; all safetensors that are not our
+ * own. */
+static gboolean
+sniff (const SeqFile *file)
+{
+  const char *key;
+  json_t *value;
+
+  json_object_foreach (file->json, key, value)
+  {
+    if (strstr (key, "weight_hh"))
+      return TRUE;
+  }
+  return file->tensors
+         && !g_hash_table_contains (file->tensors->metadata, SEQ_MODEL_KEY);
+}
+
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
+{
+  g_autoptr (GPtrArray) arrays = seq_arrays_new ();
+  g_autoptr (SeqBuilder) builder = NULL;
+  GHashTableIter iter;
+  gpointer key, value;
+
+  if (file->json ? add_lists (arrays, file->json, error)
+                 : add_tensors (arrays, file->tensors, error))
+    builder = seq_state_dict_build (arrays, file, error);
+  if (!builder)
+    return NULL;
+  if (file->tensors) {
+    g_hash_table_iter_init (&iter, file->tensors->metadata);
+    while (g_hash_table_iter_next (&iter, &key, &value))
+      if (!g_str_equal (key, "format"))
+        seq_builder_set_metadata (builder, key, value);
+  }
+  return seq_reader_finish (builder, file, error);
+}
+
+const SeqFileFormat seq_format_statedict = {
+  .name = "state_dict",
+  .mark = "...weight_hh...",
+  .hints = seq_state_dict_hints,
+  .sniff = sniff,
+  .read = read_model,
+};

@@ -6,33 +6,34 @@
  * "seqfilter.snapshot": a GVariant of type FACTS in text form.
  */
 #include "src/live/snapshot.h"
-#include "src/builder.h"
 #include "src/io/safetensors.h"
+#include "src/model-facts.h"
 
 #include <string.h>
 
 #define VERSION 1
-#define KEY "seqfilter.snapshot"
-/* version, layers (kind, options), n_in, skip, n_signal, horizon, rate,
- * normalised, format; learn, learning_rate, window, horizon, channel_mode,
- * n_channels */
-#define FACTS "(ua(sa{sv})uuuudbsuduuuu)"
+/* version, the model, normalised, format; learn, learning_rate, window,
+ * horizon, channel_mode, n_channels */
+#define FACTS "(u" SEQ_MODEL_FACTS "bsuduuuu)"
+#define FIRST_OF_STREAM (1 + SEQ_N_MODEL_FACTS + 2) /* learn */
 
 static GVariant *
 facts_of (
     const SeqModel *model, const SeqStreamConfig *config, guint n_channels)
 {
-  const SeqChain *chain = model->chain;
-  GVariantBuilder layers =
-      G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a(sa{sv})"));
+  GVariantBuilder tuple = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE (FACTS));
 
-  for (guint i = 0; i < chain->n_layers; i++)
-    g_variant_builder_add (&layers, "(s@a{sv})",
-        chain->layers[i]->klass->kind.name, chain->layers[i]->config);
-  return g_variant_new (FACTS, VERSION, &layers, chain->n_in, chain->skip,
-      model->n_signal, model->horizon, model->rate, model->normalised,
-      model->format, config->learn, config->learning_rate, config->window,
-      config->horizon, config->channel_mode, n_channels);
+  g_variant_builder_add (&tuple, "u", VERSION);
+  seq_model_facts_add (&tuple, model);
+  g_variant_builder_add (&tuple, "b", model->normalised);
+  g_variant_builder_add (&tuple, "s", model->format);
+  g_variant_builder_add (&tuple, "u", config->learn);
+  g_variant_builder_add (&tuple, "d", config->learning_rate);
+  g_variant_builder_add (&tuple, "u", config->window);
+  g_variant_builder_add (&tuple, "u", config->horizon);
+  g_variant_builder_add (&tuple, "u", config->channel_mode);
+  g_variant_builder_add (&tuple, "u", n_channels);
+  return g_variant_builder_end (&tuple);
 }
 
 GBytes *
@@ -40,13 +41,12 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
     guint n_channels, gconstpointer state, gsize size)
 {
   const SeqChain *chain = model->chain;
-  guint n_scales = 2 * (chain->n_in + chain->n_out);
+  gsize n_scales;
   g_autoptr (GVariant) facts =
       g_variant_ref_sink (facts_of (model, config, n_channels));
   g_autoptr (GHashTable) metadata =
       g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
-  g_autofree double *scales = g_new (double, n_scales);
-  double *at = scales;
+  g_autofree double *scales = seq_model_facts_scales (model, &n_scales);
   SeqTensorData tensors[] = {
     { "seqfilter.scales", SEQ_DTYPE_F64, 1, { n_scales }, scales,
         n_scales * sizeof (double) },
@@ -56,16 +56,8 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
     { "seqfilter.state", SEQ_DTYPE_U8, 1, { size }, state, size },
   };
 
-  for (guint i = 0; i < 4; i++) {
-    const double *scale = ((const double *[]){ model->in_scale, model->in_shift,
-        model->out_scale, model->out_shift })[i];
-    guint n = i < 2 ? chain->n_in : chain->n_out;
-
-    memcpy (at, scale, n * sizeof (double));
-    at += n;
-  }
   g_hash_table_insert (
-      metadata, (gpointer) KEY, g_variant_print (facts, FALSE));
+      metadata, (gpointer) SEQ_SNAPSHOT_KEY, g_variant_print (facts, FALSE));
   return seq_safetensors_write (tensors, G_N_ELEMENTS (tensors), metadata);
 }
 
@@ -88,50 +80,28 @@ find (const SeqSafetensors *file, const char *name, gsize size, GError **error)
 static SeqModel *
 load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
 {
-  g_autoptr (GVariant) layers = g_variant_get_child_value (facts, 1);
-  g_autoptr (SeqBuilder) builder = NULL;
-  g_autofree double *scales = NULL;
-  guint n_in, skip, n_signal, horizon, n_scales;
+  gsize size = g_bytes_get_size (file->bytes);
+  g_autoptr (SeqBuilder) builder =
+      seq_model_facts_build (facts, 1, size / sizeof (real), error);
   gboolean normalised;
   const char *format;
   const void *bytes;
-  double rate;
 
-  g_variant_get_child (facts, 2, "u", &n_in);
-  g_variant_get_child (facts, 3, "u", &skip);
-  g_variant_get_child (facts, 4, "u", &n_signal);
-  g_variant_get_child (facts, 5, "u", &horizon);
-  g_variant_get_child (facts, 6, "d", &rate);
-  g_variant_get_child (facts, 7, "b", &normalised);
-  g_variant_get_child (facts, 8, "&s", &format);
-  builder = seq_builder_new (n_in);
-  seq_builder_set_limit (
-      builder, g_bytes_get_size (file->bytes) / sizeof (real));
-  for (gsize i = 0; i < g_variant_n_children (layers); i++) {
-    const char *kind;
-    g_autoptr (GVariant) config = NULL;
-
-    g_variant_get_child (layers, i, "(&s@a{sv})", &kind, &config);
-    if (seq_builder_add (builder, kind, config, error) < 0)
-      return NULL;
-  }
-  seq_builder_set_skip (builder, skip);
-  seq_builder_set_n_signal (builder, n_signal);
-  seq_builder_set_horizon (builder, horizon);
-  seq_builder_set_rate (builder, rate);
+  if (!builder)
+    return NULL;
+  g_variant_get_child (facts, 1 + SEQ_N_MODEL_FACTS, "b", &normalised);
+  g_variant_get_child (facts, 2 + SEQ_N_MODEL_FACTS, "&s", &format);
   seq_builder_set_format (builder, format);
-  if (normalised && g_variant_n_children (layers) > 0) {
-    guint n_out =
-        seq_builder_layer (builder, (guint) g_variant_n_children (layers) - 1)
-            ->n_out;
+  if (normalised) {
+    const SeqTensorData *tensor =
+        seq_safetensors_find (file, "seqfilter.scales");
+    gsize n = 0;
+    g_autofree double *scales =
+        tensor ? seq_tensor_data_to_doubles (tensor, &n, error) : NULL;
 
-    n_scales = 2 * (n_in + n_out);
-    bytes = find (file, "seqfilter.scales", n_scales * sizeof (double), error);
-    if (!bytes)
+    if ((tensor && !scales)
+        || !seq_model_facts_set_scales (builder, scales, n, error))
       return NULL;
-    scales = g_memdup2 (bytes, n_scales * sizeof (double));
-    seq_builder_set_scales (builder, scales, scales + n_in, scales + 2 * n_in,
-        scales + 2 * n_in + n_out);
   }
   bytes = find (file, "seqfilter.params",
       seq_builder_n_weights (builder) * sizeof (real), error);
@@ -179,31 +149,32 @@ seq_snapshot_load (GBytes *bytes, GError **error)
 
   if (!file)
     return NULL;
-  text = g_hash_table_lookup (file->metadata, KEY);
+  text = g_hash_table_lookup (file->metadata, SEQ_SNAPSHOT_KEY);
   if (!text) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_FORMAT,
-        "not a saved state: its metadata has no '%s'", KEY);
+        "not a saved state: its metadata has no '%s'", SEQ_SNAPSHOT_KEY);
     return NULL;
   }
   facts = g_variant_parse (G_VARIANT_TYPE (FACTS), text, NULL, NULL, error);
   if (!facts) {
-    g_prefix_error (error, "saved state: metadata '%s': ", KEY);
+    g_prefix_error (error, "saved state: metadata '%s': ", SEQ_SNAPSHOT_KEY);
     return NULL;
   }
   g_variant_get_child (facts, 0, "u", &version);
-  g_variant_get_child (facts, 9, "u", &learn);
-  g_variant_get_child (facts, 10, "d", &config.learning_rate);
-  g_variant_get_child (facts, 11, "u", &config.window);
-  g_variant_get_child (facts, 12, "u", &config.horizon);
-  g_variant_get_child (facts, 13, "u", &channel_mode);
-  g_variant_get_child (facts, 14, "u", &n_channels);
+  g_variant_get_child (facts, FIRST_OF_STREAM, "u", &learn);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 1, "d", &config.learning_rate);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 2, "u", &config.window);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 3, "u", &config.horizon);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 4, "u", &channel_mode);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 5, "u", &n_channels);
   if (version != VERSION || learn > SEQ_LEARN_BOTH
       || channel_mode > SEQ_CHANNELS_JOINT || n_channels < 1
       || n_channels > 65536 || config.window < 1 || config.window > 4096
       || !(config.learning_rate > 0 && config.learning_rate <= 10)
       || config.horizon > 1 << 20) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "saved state: metadata '%s' is out of range: %s", KEY, text);
+        "saved state: metadata '%s' is out of range: %s", SEQ_SNAPSHOT_KEY,
+        text);
     return NULL;
   }
   config.learn = learn;

@@ -347,7 +347,8 @@ make_files (void)
 {
   static const Made rnn = { "rnn", 1, 1, 1, 4, 0, 0, 1 };
   g_autoptr (SeqModel) model = make (&rnn);
-  g_autoptr (GBytes) bytes = seq_write_safetensors (model), plain = NULL;
+  g_autoptr (GBytes) bytes = seq_model_write (model, "safetensors", NULL),
+                     plain = NULL;
   g_autoptr (SeqSafetensors) file = seq_safetensors_parse (bytes, NULL);
   g_autofree char *amp_path = make_file ("amp", &amp);
   g_autofree char *forecast_path = make_file ("forecast", &predictor);

@@ -10,6 +10,7 @@ import math
 import os
 import pty
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,8 @@ def test_codes(model, raw, good, folder):
         f.write("no sound in here\n" * 100)
     with open(os.path.join(folder, "short.onnx"), "wb") as f:
         f.write(b"\x08\x08\x12")
+    copy = os.path.join(folder, "copy")
+    shutil.copyfile(model, copy)
     table = [
         (2, []), (0, ["--help"]), (2, ["fly"]),
         (0, ["info", "--help"]), (0, ["info", model]), (2, ["info"]),
@@ -95,6 +98,9 @@ def test_codes(model, raw, good, folder):
         (1, ["info", "--self-test", model]),
         (2, ["convert", model]), (2, ["convert", model, out]),
         (2, ["convert", "--format", "pickle", model, out]),
+        (2, ["convert", "--format", "onnx", model, model]),
+        (0, ["convert", "--format", "ONNX", "--force", copy, copy]),
+        (1, ["info", folder]), (1, ["info", "/dev/null"]),
         (0, ["convert", "--format", "rtneural", good, out]),
         (1, ["convert", model, "/nowhere/x.onnx"]),
         (1, ["convert", os.path.join(folder, "absent"), out + ".json"]),
@@ -124,6 +130,10 @@ def test_info(good):
     for word in ("format:", "inputs:", "layer 0:", "weight_hh", "sample rate:",
                  "parameters:", "memory:", "cost:"):
         check(word in text, "info says %s" % word)
+    for command in ("info", "convert"):
+        text = seqmodel(command, "--help").stdout
+        for word in ("nonlinearity", "head_activation", "knobs", "rate"):
+            check(word in text, "%s --help says %s" % (command, word))
 
 
 def test_run(weights, model, raw, x, folder):
@@ -197,7 +207,7 @@ def test_cases(folder):
         for key, value in (case.get("requires") or {}).items():
             options += ["-o", "%s=%s" % (key, value)]
         info = seqmodel("info", *options, model)
-        if "conditioning" in info.stdout:
+        if "knob" in info.stdout:
             continue  # its knobs are no channels of a stream
         done[group] = done.get(group, 0) + 1
         out = os.path.join(folder, "case.f32")

@@ -15,7 +15,7 @@ trace_cast (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
       || to == SEQ_ONNX_BFLOAT16)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "to is %" G_GINT64_FORMAT " where a floating-point type can be run", to);
+      "to is %" G_GINT64_FORMAT "; expected a floating-point type", to);
   return FALSE;
 }
 
@@ -46,7 +46,8 @@ trace_transpose (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if (seen == (1u << x->rank) - 1)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-      "perm is no permutation of %u axes", x->rank);
+      "perm names an axis twice or leaves one out; expected each of %u once",
+      x->rank);
   return FALSE;
 }
 
@@ -57,14 +58,13 @@ seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error)
 
   if (seq_onnx_is_time (y, a)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it picks one frame of the sequence: a sequence to one can't be run on "
-        "a stream");
+        "it takes one frame of the sequence; expected all: a sequence to one "
+        "cannot run on a stream");
     return FALSE;
   }
   if (!seq_onnx_is_unit (a) && a->size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "axis %u has %" G_GUINT64_FORMAT " entries where 1 is needed", axis,
-        a->size);
+        "axis %u has %" G_GUINT64_FORMAT " entries; expected 1", axis, a->size);
     return FALSE;
   }
   y->rank--;
@@ -129,7 +129,8 @@ trace_unsqueeze (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if (from == x->rank && y->rank <= SEQ_ONNX_RANK)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-      "axes of %u entries can't be added to %u", n, x->rank);
+      "axes names %u to add to %u; expected different ones, at most %u in all",
+      n, x->rank, SEQ_ONNX_RANK);
   return FALSE;
 }
 
@@ -149,7 +150,8 @@ trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
       || (index->values[0] != 0 && index->values[0] != -1)
       || (!x->timed && !seq_onnx_is_unit (&x->axes[axis]))) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "only the one entry of an axis of one can be taken");
+        "it takes an entry of an axis of several; expected the only entry of "
+        "an axis");
     return FALSE;
   }
   return seq_onnx_drop_axis (y, (guint) axis, error);
@@ -176,8 +178,8 @@ slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
       "it takes %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT
       " of axis %u by steps of %" G_GINT64_FORMAT
-      " where all of an axis, or the first features of the input can be taken "
-      "(a sequence to one can't be run on a stream)",
+      "; expected all of an axis, or the first features of the input: a "
+      "sequence to one cannot run on a stream",
       start, end, i, step);
   return FALSE;
 }
@@ -205,8 +207,9 @@ trace_slice (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if (port != 0 || n[0] != n[1] || (n[2] && n[2] != n[0])
       || (n[3] && n[3] != n[0])) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%u starts, %u ends, %u axes and %u steps do not fit", n[0], n[1], n[2],
-        n[3]);
+        "it has %u starts, %u ends, %u axes and %u steps; expected as many of "
+        "each",
+        n[0], n[1], n[2], n[3]);
     return FALSE;
   }
   for (guint i = 0; i < n[0]; i++) {
@@ -269,8 +272,8 @@ trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if (!given
       || !seq_onnx_ints (node, "shape", given, target, &y->rank, error)) {
     if (!*error)
-      g_set_error (
-          error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "a constant shape is needed");
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+          "shape is missing; expected a constant");
     return FALSE;
   }
   memcpy (left.axes, x->axes, sizeof left.axes);
@@ -293,12 +296,13 @@ trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if (rest.of & SEQ_ONNX_FEATURES
       && (n_free != 1 || numbered || rest.of != SEQ_ONNX_FEATURES)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it mixes features with other axes, or cuts them apart");
+        "it mixes features with other axes or splits them; expected them as "
+        "they are");
     return FALSE;
   }
   if (n_free == 0 && x->timed && rest.of & x->time) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "there is no place for time in its shape");
+        "its shape has no axis for time; expected one");
     return FALSE;
   }
   return TRUE;

@@ -14,13 +14,14 @@ weight_of (
 
   if (port != 0 || !seq_onnx_input (reader, node, 1)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "the signal must be its first input and a weight its second");
+        "the signal is not its first input; expected the signal, then a "
+        "weight");
     return NULL;
   }
   w = seq_onnx_constant (reader, node, 1, "the weight", error);
   if (w && (w->rank != 2 || !w->shape[0] || !w->shape[1])) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "the weight has rank %u where a matrix is needed", w->rank);
+        "the weight has rank %u; expected a matrix", w->rank);
     return NULL;
   }
   return w;
@@ -37,7 +38,7 @@ trace_matmul (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     return FALSE;
   if (seq_onnx_int (node, "transA", 0)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "transA is %" G_GINT64_FORMAT " where 0 can be run",
+        "transA is %" G_GINT64_FORMAT "; expected 0",
         seq_onnx_int (node, "transA", 0));
     return FALSE;
   }
@@ -54,7 +55,7 @@ spread (const SeqArray *a, gsize n, double factor, GError **error)
   if (a->n_values != 1
       && (a->n_values != n || !a->rank || a->shape[a->rank - 1] != n)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "a constant of %zu values where 1 or %zu (one a feature) are needed",
+        "the constant has %zu values; expected 1 or %zu, one for each feature",
         a->n_values, n);
     return NULL;
   }
@@ -153,8 +154,8 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
   if (input->n_layers || !net->n_layers || net->skip >= 0 || input->skip >= 0
       || input->inputs != net->inputs) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "two signals are added where only the graph's input can be added, "
-        "once, to the output of the layers");
+        "it adds two signals; expected the graph's input, once, and the output "
+        "of the layers");
     return FALSE;
   }
   n_out = features_of (net, net->time);
@@ -162,9 +163,9 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
   if (place_of_time (net, net->time) != place_of_time (input, net->time)
       || (n > 1 && n != n_out)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "%" G_GUINT64_FORMAT
-        " features of the input do not fit onto %" G_GUINT64_FORMAT
-        " of the output, or their axes differ",
+        "it adds %" G_GUINT64_FORMAT
+        " features of the input to %" G_GUINT64_FORMAT
+        " of the output; expected 1 or as many, along the same axes",
         n, n_out);
     return FALSE;
   }
@@ -184,7 +185,8 @@ trace_arithmetic (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
 
   if (!other || (!commutes && port == 1)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "a signal and then a constant are needed");
+        "its inputs are not a signal and a constant; expected these, in this "
+        "order");
     return FALSE;
   }
   if (other->constant) {
@@ -199,7 +201,7 @@ trace_arithmetic (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   }
   if (!seq_onnx_is (node, "Add")) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it is of two signals where one must be constant");
+        "both its inputs are signals; expected one constant");
     return FALSE;
   }
   if (!trace_residual (x, other, y, error))
@@ -250,14 +252,14 @@ trace_activation (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
       return FALSE;
     if (axis != (gint64) x->rank - 1) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "axis is %" G_GINT64_FORMAT " where %u, the last, can be run", axis,
+          "axis is %" G_GINT64_FORMAT "; expected %u, the last", axis,
           x->rank - 1);
       return FALSE;
     }
   }
   if (seq_onnx_is (node, "Elu") && seq_onnx_float (node, "alpha", 1) != 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "alpha is %g where 1 can be run", seq_onnx_float (node, "alpha", 1));
+        "alpha is %g; expected 1", seq_onnx_float (node, "alpha", 1));
     return FALSE;
   }
   return seq_onnx_layer (y, 0, 0, error);
@@ -288,7 +290,8 @@ trace_prelu (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
             && alpha->shape[alpha->rank - 1] != alpha->n_values)) {
       if (!*error)
         g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-            "a slope for all features, or one each, is needed");
+            "the slope is not one constant per feature; expected one for all, "
+            "or one each");
       return FALSE;
     }
   }

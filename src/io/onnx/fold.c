@@ -29,9 +29,9 @@ seq_onnx_array (
       n = G_MAXUINT64;
   if (n > source->budget) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "a constant of %" G_GUINT64_FORMAT
-        " values is computed, more than a file of this size should need",
-        n);
+        "it makes a constant of %" G_GUINT64_FORMAT
+        " values; expected at most %zu more for a file of this size",
+        n, source->budget);
     return NULL;
   }
   source->budget -= (gsize) n;
@@ -75,7 +75,7 @@ reshaped (const Fold *f, const guint64 *shape, guint rank, GError **error)
     memcpy (y->values, f->in[0]->values, y->n_values * sizeof (double));
   } else if (y) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "a constant of %zu values can't have a shape of %zu",
+        "the constant has %zu values; expected %zu for its new shape",
         f->in[0]->n_values, y->n_values);
     g_clear_pointer (&y, seq_array_free);
   }
@@ -194,7 +194,8 @@ transpose (const Fold *f, GError **error)
   }
   if (seen != (1u << x->rank) - 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "perm is no permutation of %u axes", x->rank);
+        "perm names an axis twice or leaves one out; expected each of %u once",
+        x->rank);
     return NULL;
   }
   y = seq_onnx_array (shape, x->rank, f->source, error);
@@ -224,8 +225,9 @@ slice (const Fold *f, GError **error)
   if (n != n_ends || (n_axes && n_axes != n) || (n_steps && n_steps != n)
       || n > x->rank) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%u starts, %u ends, %u axes and %u steps do not fit", n, n_ends,
-        n_axes, n_steps);
+        "it has %u starts, %u ends, %u axes and %u steps; expected as many of "
+        "each",
+        n, n_ends, n_axes, n_steps);
     return NULL;
   }
   memcpy (shape, x->shape, sizeof shape);
@@ -237,7 +239,7 @@ slice (const Fold *f, GError **error)
       return NULL;
     if (step < 1) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "a step of %" G_GINT64_FORMAT " where 1 and more can be", step);
+          "a step is %" G_GINT64_FORMAT "; expected at least 1", step);
       return NULL;
     }
     size = (gint64) shape[axis];
@@ -273,7 +275,9 @@ concat (const Fold *f, GError **error)
       fits = k == axis || f->in[i]->shape[k] == x->shape[k];
     if (!fits) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "input %zu is of another shape than input 0", i);
+          "input %zu has another shape; expected that of input 0 beside axis "
+          "%" G_GINT64_FORMAT,
+          i, axis);
       return NULL;
     }
     total += f->in[i]->shape[axis];
@@ -311,7 +315,7 @@ gather (const Fold *f, GError **error)
   rank = x->rank - 1 + indices->rank;
   if (rank > SEQ_ONNX_RANK) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "an output of rank %u where at most %u can be", rank, SEQ_ONNX_RANK);
+        "the output has rank %u; expected at most %u", rank, SEQ_ONNX_RANK);
     return NULL;
   }
   memcpy (shape, x->shape, sizeof x->shape);
@@ -347,7 +351,8 @@ shape_of (const SeqArray *numbers, guint64 *shape, guint *rank, GError **error)
 {
   if (numbers->n_values > SEQ_ONNX_RANK) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "a shape of at most %u entries is needed", SEQ_ONNX_RANK);
+        "the shape has %zu entries; expected at most %u", numbers->n_values,
+        SEQ_ONNX_RANK);
     return FALSE;
   }
   *rank = (guint) numbers->n_values;
@@ -376,9 +381,9 @@ broadcast (const SeqArray *x, const guint64 *wanted, guint n_wanted,
 
     if (own != other && own != 1 && other != 1) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "shapes do not fit: %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT
-          " at axis %u",
-          own, other, i);
+          "axis %u has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT
+          " entries; expected the same number, or 1",
+          i, own, other);
       return NULL;
     }
     shape[i] = own == 1 ? other : own;
@@ -453,7 +458,7 @@ constant (const Fold *f, GError **error)
       y->values[i] = (double) a->ints[i];
   else if (!*error)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "neither value, value_float(s) nor value_int(s) is there");
+        "value is missing; expected value, value_float(s) or value_int(s)");
   return y;
 }
 
@@ -499,7 +504,8 @@ where (const Fold *f, GError **error)
   for (guint i = 0; i < 3; i++)
     if (f->in[i]->n_values != x->n_values && f->in[i]->n_values != 1) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "inputs of %zu and %zu values", x->n_values, f->in[i]->n_values);
+          "input %u has %zu values; expected 1 or %zu", i, f->in[i]->n_values,
+          x->n_values);
       return NULL;
     }
   y = seq_onnx_array (x->shape, x->rank, f->source, error);
@@ -536,7 +542,7 @@ tile (const Fold *f, GError **error)
   for (guint i = 0; i < rank; i++) {
     if (rank != x->rank || (repeats[i] != 1 && x->shape[i] != 1)) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "repeats of an axis of more than one");
+          "axis %u is repeated; expected only axes of one entry to be", i);
       return NULL;
     }
   }
@@ -552,7 +558,7 @@ reduce_prod (const Fold *f, GError **error)
 
   if (f->in[0]->rank != 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "a product over a constant of rank %u where 1 is read", f->in[0]->rank);
+        "the constant has rank %u; expected 1", f->in[0]->rank);
     return NULL;
   }
   y = list_of (f, 1, !keep, error);
@@ -609,6 +615,6 @@ seq_onnx_fold (const Onnx__Node *node, const SeqArray *const *in,
     return folds[i].fold (&fold, error);
   }
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "of constants, this can't be computed here");
+      "this operator cannot be computed of constants");
   return NULL;
 }

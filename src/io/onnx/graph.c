@@ -76,7 +76,9 @@ value_of (SeqOnnxReader *reader, const char *name)
     g_autofree char *clipped = seq_onnx_clip (name);
 
     why = g_error_new (SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "'%s' is used where no node before has computed it", clipped);
+        "'%s' is not known here; expected the output of an earlier node, an "
+        "input or an initializer",
+        clipped);
   }
   return why ? refuse (reader, value, why) : value;
 }
@@ -114,7 +116,7 @@ seq_onnx_constant (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
   }
   name = seq_onnx_clip (node->input[i]);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "%s, '%s', is no constant but comes from a graph input", what, name);
+      "%s, '%s', comes from a graph input; expected a constant", what, name);
   return NULL;
 }
 
@@ -131,30 +133,31 @@ seq_onnx_layer (SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error)
 
   if (y->skip >= 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it stands after a residual connection, which must come last");
+        "it comes after a residual connection; expected that last");
     return FALSE;
   }
   if (!axis || seq_onnx_is_time (y, axis)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "its last axis is not that of the features");
+        "its last axis is time or nothing; expected the features");
     return FALSE;
   }
   if (y->sliced || axis->of & (axis->of - 1)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        y->sliced ? "it takes some of the input's features and not all"
-                  : "its features are mixed with another axis");
+        y->sliced ? "it takes some of the input's features; expected all"
+                  : "its features are mixed with another axis; expected them "
+                    "apart");
     return FALSE;
   }
   if (n_in && axis->size && axis->size != n_in) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "it takes %" G_GUINT64_FORMAT " features where %" G_GUINT64_FORMAT
-        " come",
+        "it takes %" G_GUINT64_FORMAT " features; expected %" G_GUINT64_FORMAT
+        ", as the node before it gives",
         n_in, axis->size);
     return FALSE;
   }
   if (++y->n_layers > MAX_LAYERS) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "there are more than %u layers", MAX_LAYERS);
+        "there are more than %u layers; expected at most that", MAX_LAYERS);
     return FALSE;
   }
   y->n_in = n_in;
@@ -214,7 +217,8 @@ trace (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
         return op->trace (reader, node, port, x, y, error);
       }
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "this operator can't be run on a signal");
+      "this operator cannot run on a signal; docs/formats.md lists those that "
+      "can");
   return FALSE;
 }
 
@@ -233,7 +237,7 @@ add_outputs (
     value->inputs = first->inputs;
     if (first->refused) {
       value->refused = first->refused;
-    } else if (i == 1 && seq_onnx_is_recurrent (node) && first->rank == 4
+    } else if (i == 1 && seq_onnx_cell_of_node (node) && first->rank == 4
                && seq_onnx_is_unit (
                    &first->axes[seq_onnx_int (node, "layout", 0) == 1])) {
       *value = *first;
@@ -243,10 +247,12 @@ add_outputs (
 
       refuse (reader, value,
           g_error_new (SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-              seq_onnx_is_recurrent (node)
-                  ? "%s: output %zu is the state after the last frame: a "
-                    "sequence to one can't be run on a stream"
-                  : "%s: output %zu can't be computed",
+              seq_onnx_cell_of_node (node)
+                  ? "%s: output %zu is the state after the last frame; "
+                    "expected "
+                    "the output of every frame: a sequence to one cannot run "
+                    "on a stream"
+                  : "%s: output %zu is not known; expected the first output",
               label, i));
     }
   }
@@ -279,7 +285,7 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
       signal = value;
       port = i;
     }
-    if (!seq_onnx_is_recurrent (node) || i == 0) {
+    if (!seq_onnx_cell_of_node (node) || i == 0) {
       inputs |= value->inputs;
       recurrent |= value->recurrent;
     }
@@ -287,8 +293,8 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
   y = value_new (reader, node->output[0]);
   if (!known || n < node->n_input)
     g_set_error (&why, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        known ? "it has more than %u inputs"
-              : "its domain is not ONNX's own, so that it can't be run",
+        known ? "it has more than %u inputs; expected at most that"
+              : "its domain is not ONNX's own; expected '' or ai.onnx",
         MAX_NODE_INPUTS);
   else if (!signal)
     y->constant = seq_onnx_fold (node, constants, &reader->source, &why);
@@ -297,7 +303,7 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
   else
     trace (reader, node, port, signal, y, &why);
   y->inputs = inputs;
-  y->recurrent |= recurrent || (seq_onnx_is_recurrent (node) && signal);
+  y->recurrent |= recurrent || (seq_onnx_cell_of_node (node) && signal);
   if (why) {
     g_autofree char *label = seq_onnx_label (node);
 
@@ -326,7 +332,8 @@ add_inputs (SeqOnnxReader *reader, GError **error)
       continue;
     if (n == MAX_INPUTS) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "the graph has more than %u inputs", MAX_INPUTS);
+          "the graph has more than %u inputs; expected at most that",
+          MAX_INPUTS);
       return FALSE;
     }
     value = value_new (reader, info->name);
@@ -336,8 +343,10 @@ add_inputs (SeqOnnxReader *reader, GError **error)
 
       refuse (reader, value,
           g_error_new (SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-              "graph input '%s' is no tensor of a known rank below %u", name,
-              SEQ_ONNX_RANK));
+              "graph input '%s' has no rank or a large one; expected a tensor "
+              "of "
+              "rank below %u",
+              name, SEQ_ONNX_RANK));
       continue;
     }
     value->rank = (guint) type->shape->n_dim;
@@ -377,8 +386,9 @@ choose_output (SeqOnnxReader *reader, GVariant *hints, GError **error)
   }
   if (!best)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        wanted ? "option head: no output that layers compute is called '%s'"
-               : "no output is computed by layers%s",
+        wanted ? "option head is '%s'; expected the name of an output that "
+                 "layers compute"
+               : "no output is computed by layers; expected one%s",
         wanted ? wanted : "");
   else if (best->refused)
     g_set_error_literal (
@@ -411,28 +421,33 @@ n_in_of (GPtrArray *line)
   return input->rank ? input->axes[input->rank - 1].size : 0;
 }
 
+/* Facts that ONNX has no place for, as seq_format_onnx.write() adds them. */
 static void
-set_facts (SeqBuilder *builder, const Onnx__Model *file)
+set_facts (SeqBuilder *builder, guint n_in, const Onnx__Model *file)
 {
   for (gsize i = 0; i < file->n_metadata_props; i++) {
     const Onnx__StringStringEntry *e = file->metadata_props[i];
     g_autofree char *key = e->key ? g_utf8_make_valid (e->key, -1) : NULL;
     g_autofree char *value = e->value ? g_utf8_make_valid (e->value, -1) : NULL;
-    double rate;
+    double number;
 
     if (!key || !value)
       continue;
-    rate = g_ascii_strtod (value, NULL);
-    if (strcmp (key, "sample_rate") == 0 && rate > 0 && rate < 1e9)
-      seq_builder_set_rate (builder, rate);
+    number = g_ascii_strtod (value, NULL);
+    if (strcmp (key, "sample_rate") == 0 && number > 0 && number < 1e9)
+      seq_builder_set_rate (builder, number);
+    else if (strcmp (key, "knobs") == 0 && number > 0 && number < n_in)
+      seq_builder_set_n_signal (builder, n_in - (guint) number);
+    else if (strcmp (key, "horizon") == 0 && number > 0 && number <= 1 << 20)
+      seq_builder_set_horizon (builder, (guint) number);
     else
       seq_builder_set_metadata (builder, key, value);
   }
 }
 
 static SeqModel *
-build (SeqOnnxReader *reader, const Onnx__Model *file,
-    const SeqOnnxValue *output, gsize size, GVariant *hints, GError **error)
+build (SeqOnnxReader *reader, const Onnx__Model *parts,
+    const SeqOnnxValue *output, const SeqFile *file, GError **error)
 {
   g_autoptr (GPtrArray) line = line_of (output);
   guint64 n_in = n_in_of (line);
@@ -442,12 +457,12 @@ build (SeqOnnxReader *reader, const Onnx__Model *file,
   if (n_in < 1 || n_in > SEQ_MAX_WIDTH) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "the graph's input has %" G_GUINT64_FORMAT
-        " features where 1 to %u can be",
+        " features; expected 1 to %u",
         n_in, SEQ_MAX_WIDTH);
     return NULL;
   }
   chain.builder = builder =
-      seq_reader_builder ((guint) n_in, size + reader->source.outside);
+      seq_reader_builder ((guint) n_in, file->size + reader->source.outside);
   for (guint i = 0; i < line->len; i++) {
     const SeqOnnxValue *v = line->pdata[i];
     gint dense = chain.dense;
@@ -464,8 +479,8 @@ build (SeqOnnxReader *reader, const Onnx__Model *file,
   if (output->skip >= 0)
     seq_builder_set_skip (
         builder, (guint) (output->skip ? output->skip : (gint64) n_in));
-  set_facts (builder, file);
-  return seq_reader_finish (builder, "ONNX", hints, error);
+  set_facts (builder, (guint) n_in, parts);
+  return seq_reader_finish (builder, file, error);
 }
 
 static gboolean
@@ -478,8 +493,7 @@ check_size (const Onnx__Graph *graph, GError **error)
   if (n <= MAX_NAMES)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "the graph has %zu nodes and names where at most %u can be", n,
-      MAX_NAMES);
+      "the graph has %zu nodes and names; expected at most %u", n, MAX_NAMES);
   return FALSE;
 }
 
@@ -496,39 +510,37 @@ check_opset (const Onnx__Model *file, gint64 *opset, GError **error)
   if (*opset >= OPSET_FIRST && *opset <= OPSET_LAST)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "opset_import is %" G_GINT64_FORMAT " where %u to %u can be read", *opset,
+      "opset_import is %" G_GINT64_FORMAT "; expected %u to %u", *opset,
       OPSET_FIRST, OPSET_LAST);
   return FALSE;
 }
 
 static SeqModel *
-read_model (const Onnx__Model *file, gint64 opset, const char *folder,
-    gsize size, GVariant *hints, GError **error)
+read_graph (
+    const Onnx__Model *parts, gint64 opset, const SeqFile *file, GError **error)
 {
-  SeqOnnxReader reader = { .graph = file->graph,
+  const Onnx__Graph *graph = parts->graph;
+  SeqOnnxReader reader = { .graph = graph,
     .opset = opset,
     .values = g_hash_table_new (g_str_hash, g_str_equal),
     .owned = g_ptr_array_new_with_free_func (value_free),
     .initializers = g_hash_table_new (g_str_hash, g_str_equal),
     .errors = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free),
-    .source = {
-        .folder = folder, .budget = SEQ_ONNX_BUDGET * size + (1 << 20) } };
+    .source = { .folder = file->folder,
+        .budget = SEQ_ONNX_BUDGET * file->size + (1 << 20) } };
   const SeqOnnxValue *output;
   SeqModel *model = NULL;
 
-  for (gsize i = 0; i < file->graph->n_initializer; i++)
-    if (file->graph->initializer[i]->name)
-      g_hash_table_insert (reader.initializers,
-          file->graph->initializer[i]->name, file->graph->initializer[i]);
-  if (seq_reader_refuse_hints (hints,
-          (const char *const[]){ "nonlinearity", "head_activation", NULL },
-          error)
-      && add_inputs (&reader, error)) {
-    for (gsize i = 0; i < file->graph->n_node; i++)
-      evaluate (&reader, file->graph->node[i]);
-    output = choose_output (&reader, hints, error);
+  for (gsize i = 0; i < graph->n_initializer; i++)
+    if (graph->initializer[i]->name)
+      g_hash_table_insert (reader.initializers, graph->initializer[i]->name,
+          graph->initializer[i]);
+  if (add_inputs (&reader, error)) {
+    for (gsize i = 0; i < graph->n_node; i++)
+      evaluate (&reader, graph->node[i]);
+    output = choose_output (&reader, file->hints, error);
     if (output)
-      model = build (&reader, file, output, size, hints, error);
+      model = build (&reader, parts, output, file, error);
   }
   g_hash_table_unref (reader.values);
   g_ptr_array_unref (reader.owned);
@@ -537,27 +549,43 @@ read_model (const Onnx__Model *file, gint64 opset, const char *folder,
   return model;
 }
 
-SeqModel *
-seq_read_onnx (
-    GBytes *bytes, const char *folder, GVariant *hints, GError **error)
+/* Field 1, ir_version, comes first: a small number. The length that safetensors
+ * begin with can look the same. */
+static gboolean
+sniff (const SeqFile *file)
 {
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-  Onnx__Model *file = onnx__model__unpack (NULL, size, data);
+  return !file->tensors && file->size > 0 && file->data[0] == 0x08
+         && (file->size == 1 || (file->data[1] > 0 && file->data[1] < 0x80));
+}
+
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
+{
+  Onnx__Model *parts = onnx__model__unpack (NULL, file->size, file->data);
   SeqModel *model = NULL;
   gint64 opset;
 
-  if (!file)
+  if (!parts)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "the file is cut short or no protocol buffer");
-  else if (!file->graph)
-    g_set_error (
-        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "there is no graph in the file");
-  else if (check_opset (file, &opset, error) && check_size (file->graph, error))
-    model = read_model (file, opset, folder, size, hints, error);
-  if (file)
-    onnx__model__free_unpacked (file, NULL);
-  if (!model)
-    g_prefix_error (error, "ONNX: ");
+        "this is not a whole protocol buffer; expected ONNX' ModelProto: the "
+        "file may be cut short");
+  else if (!parts->graph)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "graph is missing");
+  else if (check_opset (parts, &opset, error)
+           && check_size (parts->graph, error))
+    model = read_graph (parts, opset, file, error);
+  if (parts)
+    onnx__model__free_unpacked (parts, NULL);
   return model;
 }
+
+static const char *const hints[] = { "head", NULL };
+
+const SeqFileFormat seq_format_onnx = {
+  .name = "ONNX",
+  .suffix = ".onnx",
+  .hints = hints,
+  .sniff = sniff,
+  .read = read_model,
+  .write = seq_onnx_write,
+};

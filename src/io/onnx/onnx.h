@@ -13,7 +13,7 @@
 
 G_BEGIN_DECLS
 
-#define SEQ_ONNX_RANK 8 /* at most, as SeqArray has it */
+#define SEQ_ONNX_RANK SEQ_ARRAY_RANK /* at most */
 #define SEQ_ONNX_LENGTH(axis) (-0x1p40 - (axis))
 
 enum { /* TensorProto.DataType */
@@ -71,6 +71,20 @@ SeqArray *seq_onnx_fold (const Onnx__Node *node, const SeqArray *const *in,
     SeqOnnxSource *source, GError **error);
 
 /* --- signals -------------------------------------------------------------- */
+
+/* A recurrent node and the kind of layer it is. */
+typedef struct {
+  const char *op, *kind;
+  guint n_gates;
+  guint8 gates[4];            /* our gate g is ONNX' block gates[g] */
+  gboolean resets;            /* has linear_before_reset: our reset_after */
+  gboolean carries_cell;      /* has initial_c and peepholes */
+  const char *activations[4]; /* those that can run, NULL-terminated */
+} SeqOnnxCell;
+
+/* NULL: another node, or kind. */
+const SeqOnnxCell *seq_onnx_cell_of_node (const Onnx__Node *node);
+const SeqOnnxCell *seq_onnx_cell_of_kind (const char *kind);
 
 #define SEQ_ONNX_FEATURES 0x80u /* in SeqOnnxAxis.of: what a layer made */
 
@@ -162,11 +176,15 @@ gboolean seq_onnx_layer (
     SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error);
 /* Takes out an axis, which must have one entry. */
 gboolean seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error);
-gboolean seq_onnx_is_recurrent (const Onnx__Node *node);
 
 /* What can be run on signals; type NULL ends. */
 extern const SeqOnnxOp seq_onnx_recurrent_ops[]; /* RNN, LSTM, GRU */
 extern const SeqOnnxOp seq_onnx_dense_ops[];     /* and elementwise ones */
 extern const SeqOnnxOp seq_onnx_axes_ops[];      /* that only move axes */
+
+/* --- writing -------------------------------------------------------------- */
+
+/* SeqFileFormat.write */
+GBytes *seq_onnx_write (const SeqModel *model, GError **error);
 
 G_END_DECLS

@@ -9,24 +9,27 @@
 
 #include <string.h>
 
-typedef struct {
-  const char *op, *kind;
-  guint n_gates;
-  guint8 gates[4];            /* our gate g is ONNX' block gates[g] */
-  const char *activations[4]; /* that can be run; NULL ends */
-} Cell;
-
-static const Cell cells[] = {
-  { "RNN", "rnn", 1, { 0 }, { "Tanh", NULL } },
-  { "LSTM", "lstm", 4, { 0, 2, 3, 1 }, { "Sigmoid", "Tanh", "Tanh", NULL } },
-  { "GRU", "gru", 3, { 1, 0, 2 }, { "Sigmoid", "Tanh", NULL } },
+static const SeqOnnxCell cells[] = {
+  { "RNN", "rnn", 1, { 0 }, FALSE, FALSE, { "Tanh" } },
+  { "LSTM", "lstm", 4, { 0, 2, 3, 1 }, FALSE, TRUE,
+      { "Sigmoid", "Tanh", "Tanh" } },
+  { "GRU", "gru", 3, { 1, 0, 2 }, TRUE, FALSE, { "Sigmoid", "Tanh" } },
 };
 
-static const Cell *
-cell_of (const Onnx__Node *node)
+const SeqOnnxCell *
+seq_onnx_cell_of_node (const Onnx__Node *node)
 {
   for (guint i = 0; i < G_N_ELEMENTS (cells); i++)
     if (seq_onnx_is (node, cells[i].op))
+      return &cells[i];
+  return NULL;
+}
+
+const SeqOnnxCell *
+seq_onnx_cell_of_kind (const char *kind)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (cells); i++)
+    if (g_str_equal (kind, cells[i].kind))
       return &cells[i];
   return NULL;
 }
@@ -48,7 +51,8 @@ is_relu (const Onnx__Node *node)
 }
 
 static gboolean
-check_activations (const Onnx__Node *node, const Cell *cell, GError **error)
+check_activations (
+    const Onnx__Node *node, const SeqOnnxCell *cell, GError **error)
 {
   const Onnx__Attribute *a = seq_onnx_attribute (node, "activations");
   g_autofree char *wanted = g_strjoinv (", ", (char **) cell->activations);
@@ -58,8 +62,8 @@ check_activations (const Onnx__Node *node, const Cell *cell, GError **error)
     return TRUE;
   if (a->n_strings != n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "activations has %zu entries where %zu (%s) are needed", a->n_strings,
-        n, wanted);
+        "activations has %zu entries; expected %zu: %s", a->n_strings, n,
+        wanted);
     return FALSE;
   }
   for (gsize i = 0; i < n; i++) {
@@ -70,7 +74,7 @@ check_activations (const Onnx__Node *node, const Cell *cell, GError **error)
     text = g_strndup ((const char *) a->strings[i].data, a->strings[i].len);
     found = seq_onnx_clip (text);
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "activations[%zu] is '%s' where %s%s can be run", i, found,
+        "activations[%zu] is '%s'; expected %s%s", i, found,
         cell->activations[i], cell->n_gates == 1 ? " or Relu" : "");
     return FALSE;
   }
@@ -80,22 +84,22 @@ check_activations (const Onnx__Node *node, const Cell *cell, GError **error)
 /* Attributes that change what is computed. */
 static gboolean
 check_attributes (SeqOnnxReader *reader, const Onnx__Node *node,
-    const Cell *cell, GError **error)
+    const SeqOnnxCell *cell, GError **error)
 {
   const Onnx__Attribute *a = seq_onnx_attribute (node, "direction");
   const char *what = NULL;
 
   if (a && !bytes_are (&a->s, "forward"))
-    what = "direction is not 'forward': a stream has no end to begin from";
+    what = "direction is not forward; expected that: a stream has no end to "
+           "begin from";
   else if (seq_onnx_attribute (node, "clip"))
-    what = "clip is set";
+    what = "clip is set; expected none";
   else if (seq_onnx_int (node, "input_forget", 0))
-    what = "input_forget is 1";
-  else if (cell->n_gates == 4 && seq_onnx_input (reader, node, 7))
-    what = "there are peepholes (input P)";
+    what = "input_forget is 1; expected 0";
+  else if (cell->carries_cell && seq_onnx_input (reader, node, 7))
+    what = "it has peepholes (input P); expected none";
   if (what) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "%s, which can't be run", what);
+    g_set_error_literal (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED, what);
     return FALSE;
   }
   return check_activations (node, cell, error);
@@ -121,8 +125,8 @@ matrix_of (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
     g_string_append_printf (
         shape, "%s%" G_GUINT64_FORMAT, k ? ", " : "", m->shape[k]);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-      "%s has shape [%s] where [1, gates * hidden_size, ...] is needed%s", what,
-      shape->str, m ? "" : ": it is missing");
+      "%s %s%s%s; expected the shape [1, gates * hidden_size, ...]", what,
+      m ? "has the shape [" : "is missing", shape->str, m ? "]" : "");
   return NULL;
 }
 
@@ -150,8 +154,9 @@ state_of (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
   if (ok)
     return state;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "%s is neither constant, [1, 1, %zu], nor an input of its own%s%s", what,
-      h, value->refused ? ": " : "",
+      "%s is not known; expected a constant of the shape [1, 1, %zu], or an "
+      "input of its own%s%s",
+      what, h, value->refused ? ": " : "",
       value->refused ? value->refused->message : "");
   g_free (state);
   return NULL;
@@ -161,7 +166,7 @@ static gboolean
 trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
 {
-  const Cell *cell = cell_of (node);
+  const SeqOnnxCell *cell = seq_onnx_cell_of_node (node);
   gboolean batch_first = seq_onnx_int (node, "layout", 0) == 1;
   const SeqArray *w, *r;
   guint64 h;
@@ -179,7 +184,8 @@ trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
       || seq_onnx_int (node, "hidden_size", (gint64) h) != (gint64) h) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "hidden_size is %" G_GINT64_FORMAT " and R has %" G_GUINT64_FORMAT
-        " rows of %" G_GUINT64_FORMAT " where %u times hidden_size are needed",
+        " rows of %" G_GUINT64_FORMAT
+        "; expected rows of hidden_size, %u times as many",
         seq_onnx_int (node, "hidden_size", (gint64) h), r->shape[1], h,
         cell->n_gates);
     return FALSE;
@@ -191,7 +197,9 @@ trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   }
   if (port != 0 || x->rank != 3) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        port ? "X is constant" : "X has rank %u where 3 is needed", x->rank);
+        port ? "X is a constant; expected the signal"
+             : "X has rank %u; expected 3",
+        x->rank);
     return FALSE;
   }
   time = &x->axes[batch_first ? 1 : 0];
@@ -203,7 +211,8 @@ trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   if ((y->time && (time->of & y->time) != y->time)
       || seq_onnx_is_time (y, batch)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it runs along another axis than the recurrent node before it");
+        "it runs along another axis than the recurrent node before it; "
+        "expected the same");
     return FALSE;
   }
   if (!seq_onnx_layer (y, w->shape[2], h, error))
@@ -229,28 +238,28 @@ set_state (SeqOnnxChain *chain, guint layer, const char *tensor,
 /* B: [1][2 G H]: the input's biases, then the recurrent ones. Both add up, but
  * for those of a GRU's n. */
 static gboolean
-set_bias (SeqOnnxChain *chain, const Cell *cell, guint layer, const SeqArray *b,
-    gsize h, GError **error)
+set_bias (SeqOnnxChain *chain, const SeqOnnxCell *cell, guint layer,
+    const SeqArray *b, gsize h, GError **error)
 {
   const SeqLayout first = { .gates = cell->gates };
   const SeqLayout second = { .gates = cell->gates, .add = TRUE };
   gsize n = cell->n_gates * h;
   g_autofree double *recurrent = NULL;
-  gboolean gru = cell->n_gates == 3;
+  gboolean hn = cell->resets; /* n's recurrent bias is apart */
 
   if (b->n_values != 2 * n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "B has %zu values where %zu are needed", b->n_values, 2 * n);
+        "B has %zu values; expected %zu", b->n_values, 2 * n);
     return FALSE;
   }
   recurrent = g_memdup2 (b->values + n, n * sizeof (double));
-  if (gru)
+  if (hn)
     memset (recurrent + 2 * h, 0, h * sizeof (double));
   return seq_builder_set (
              chain->builder, layer, "bias", "B", b->values, n, 1, &first, error)
          && seq_builder_set (chain->builder, layer, "bias", "B", recurrent, n,
              1, &second, error)
-         && (!gru
+         && (!hn
              || seq_builder_set (chain->builder, layer, "bias_hn", "B",
                  b->values + n + 2 * h, h, 1, NULL, error));
 }
@@ -269,7 +278,7 @@ add_recurrent (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error)
 {
   SeqOnnxReader *reader = chain->reader;
   const Onnx__Node *node = v->node;
-  const Cell *cell = cell_of (node);
+  const SeqOnnxCell *cell = seq_onnx_cell_of_node (node);
   const SeqLayout layout = { .gates = cell->gates };
   const SeqArray *w = seq_onnx_constant (reader, node, 1, "W", NULL);
   const SeqArray *r = seq_onnx_constant (reader, node, 2, "R", NULL), *b;
@@ -278,13 +287,13 @@ add_recurrent (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error)
       state_of (reader, node, 5, "initial_h", v->inputs, h, error);
   g_autofree double *c0 = NULL;
   GError *why = NULL;
-  gboolean lstm = cell->n_gates == 4, starts;
+  gboolean starts;
   GVariantDict config;
   gint layer;
 
-  if (lstm && h0)
+  if (cell->carries_cell && h0)
     c0 = state_of (reader, node, 6, "initial_c", v->inputs, h, error);
-  if (!h0 || (lstm && !c0))
+  if (!h0 || (cell->carries_cell && !c0))
     return FALSE;
   b = seq_onnx_constant (reader, node, 3, "B", &why);
   if (why) {
@@ -299,7 +308,7 @@ add_recurrent (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error)
     g_variant_dict_insert (&config, "initial_state", "u", 1);
   if (is_relu (node))
     g_variant_dict_insert (&config, "nonlinearity", "s", "relu");
-  if (cell->n_gates == 3)
+  if (cell->resets)
     g_variant_dict_insert (&config, "reset_after", "u",
         seq_onnx_int (node, "linear_before_reset", 0) != 0);
   layer = seq_builder_add (
@@ -311,14 +320,8 @@ add_recurrent (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error)
              r->values, rows, h, &layout, error)
          && (!b || set_bias (chain, cell, (guint) layer, b, h, error))
          && (!starts || set_state (chain, (guint) layer, "h0", h0, h, error))
-         && (!starts || !lstm
+         && (!starts || !c0
              || set_state (chain, (guint) layer, "c0", c0, h, error));
-}
-
-gboolean
-seq_onnx_is_recurrent (const Onnx__Node *node)
-{
-  return cell_of (node) != NULL;
 }
 
 const SeqOnnxOp seq_onnx_recurrent_ops[] = {

@@ -5,14 +5,12 @@
  * Numbers lie in raw_data, in a list by their type, or outside: location,
  * offset and length within the model's own folder and nowhere else.
  */
+#include "src/io/file.h"
 #include "src/io/onnx/onnx.h"
-#include "src/io/safetensors.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define OUTSIDE_MAX (1u << 28) /* bytes of external data in all */
@@ -76,8 +74,7 @@ seq_onnx_ints (const Onnx__Node *node, const char *name, const SeqArray *input,
 
   if (count > SEQ_ONNX_RANK) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s has %zu entries where at most %u can be", name, count,
-        SEQ_ONNX_RANK);
+        "%s has %zu entries; expected at most %u", name, count, SEQ_ONNX_RANK);
     return FALSE;
   }
   for (gsize i = 0; i < count; i++)
@@ -97,7 +94,8 @@ seq_onnx_axis (gint64 *axis, guint rank, GError **error)
   if (*axis >= 0 && *axis < rank)
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-      "axis %" G_GINT64_FORMAT " where there are %u axes", found, rank);
+      "axis is %" G_GINT64_FORMAT "; expected less than %u, the axes there are",
+      found, rank);
   return FALSE;
 }
 
@@ -133,17 +131,14 @@ open_beside (const char *folder, const char *location, GError **error)
       || g_strv_contains ((const char *const *) parts, "..")
       || (real && !lies_inside)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "external data in '%s', which is not inside the model's folder",
+        "external data: location is '%s'; expected a file inside the model's "
+        "folder",
         clipped);
-  } else if (!real || (fd = open (real, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0
-             || fstat (fd, &about) < 0 || !S_ISREG (about.st_mode)) {
+  } else if (!real || (fd = seq_open_regular (real, &about, NULL)) < 0) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "external data: there is no file '%s' that can be read beside the "
-        "model",
+        "external data: '%s' cannot be read; expected a file inside the "
+        "model's folder",
         clipped);
-    if (fd >= 0)
-      close (fd);
-    fd = -1;
   }
   free (inside);
   free (real);
@@ -161,7 +156,8 @@ number_of (const Onnx__Tensor *tensor, const char *key, guint64 fallback,
       || g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, value, NULL))
     return TRUE;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-      "external data: %s is no number of bytes", key);
+      "external data: %s is '%.20s'; expected a number of bytes", key,
+      g_str_is_ascii (text) ? text : "?");
   return FALSE;
 }
 
@@ -179,8 +175,9 @@ read_outside (const Onnx__Tensor *tensor, gsize size, SeqOnnxSource *source,
 
   if (!source->folder || !location) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        !location ? "external data: there is no location"
-                  : "external data: there is no folder to look into");
+        !location ? "external data: location is missing"
+                  : "external data: the model has no folder; expected a file "
+                    "with its data beside it");
     return NULL;
   }
   if (!number_of (tensor, "offset", 0, &offset, error)
@@ -189,13 +186,14 @@ read_outside (const Onnx__Tensor *tensor, gsize size, SeqOnnxSource *source,
   if (length != size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "external data: length is %" G_GUINT64_FORMAT
-        " bytes where the shape needs %zu",
+        " bytes; expected %zu for the shape",
         length, size);
     return NULL;
   }
   if (size > OUTSIDE_MAX - source->outside) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "external data: more than %u bytes in all", OUTSIDE_MAX);
+        "external data: all together is larger; expected at most %u bytes",
+        OUTSIDE_MAX);
     return NULL;
   }
   fd = open_beside (source->folder, location, error);
@@ -219,8 +217,9 @@ read_outside (const Onnx__Tensor *tensor, gsize size, SeqOnnxSource *source,
     g_autofree char *clipped = seq_onnx_clip (location);
 
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "external data: '%s' has no %zu bytes at %" G_GUINT64_FORMAT, clipped,
-        size, offset);
+        "external data: '%s' is too short; expected %zu bytes at "
+        "%" G_GUINT64_FORMAT,
+        clipped, size, offset);
     return NULL;
   }
   source->outside += size;
@@ -329,14 +328,15 @@ measure (
 
   if (!width_of (tensor->data_type)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "data_type is %d where FLOAT (1), INT32 (6), INT64 (7), BOOL (9), "
-        "FLOAT16 (10), DOUBLE (11) or BFLOAT16 (16) can be read",
+        "data_type is %d; expected FLOAT (1), INT32 (6), INT64 (7), BOOL (9), "
+        "FLOAT16 (10), DOUBLE (11) or BFLOAT16 (16)",
         tensor->data_type);
     return FALSE;
   }
   if (tensor->n_dims > SEQ_ONNX_RANK) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%zu dims where at most %u can be", tensor->n_dims, SEQ_ONNX_RANK);
+        "there are %zu dims; expected at most %u", tensor->n_dims,
+        SEQ_ONNX_RANK);
     return FALSE;
   }
   array->rank = (guint) tensor->n_dims;
@@ -345,8 +345,9 @@ measure (
         || !g_uint64_checked_mul (&n, n, (guint64) tensor->dims[i])
         || n > G_MAXSIZE / 16) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "dims[%u] is %" G_GINT64_FORMAT ", which can't be", i,
-          tensor->dims[i]);
+          "dims[%u] is %" G_GINT64_FORMAT "; expected a size that a file can "
+          "hold",
+          i, tensor->dims[i]);
       return FALSE;
     }
     array->shape[i] = (guint64) tensor->dims[i];
@@ -369,7 +370,7 @@ fill (const Onnx__Tensor *tensor, SeqArray *array, gsize size,
       return FALSE;
   } else if (tensor->has_raw_data && tensor->raw_data.len != size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "raw_data has %zu bytes where dims and data_type need %zu",
+        "raw_data has %zu bytes; expected %zu for dims and data_type",
         tensor->raw_data.len, size);
     return FALSE;
   } else if (!tensor->has_raw_data) {
@@ -379,7 +380,8 @@ fill (const Onnx__Tensor *tensor, SeqArray *array, gsize size,
     raw = NULL;
     if (array->n_values > most) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-          "there are %zu numbers where dims need %zu", most, array->n_values);
+          "there are %zu numbers; expected %zu for dims", most,
+          array->n_values);
       return FALSE;
     }
   }
@@ -389,7 +391,7 @@ fill (const Onnx__Tensor *tensor, SeqArray *array, gsize size,
   else if (!tensor->has_raw_data
            && !decode_list (tensor, array->values, array->n_values)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "the list of numbers is not as long as dims need, %zu",
+        "the list of numbers has another length; expected %zu for dims",
         array->n_values);
     return FALSE;
   }

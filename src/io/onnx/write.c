@@ -178,11 +178,6 @@ tensor_of (const SeqLayer *layer, const char *name)
   return i;
 }
 
-/* Our gate g is ONNX' block gates[g]. */
-static const guint8 lstm_gates[] = { 0, 2, 3, 1 };
-static const guint8 gru_gates[] = { 1, 0, 2 };
-static const guint8 one_gate[] = { 0 };
-
 /* A tensor of a layer as [1][gates * rows][cols]. */
 static const char *
 add_gates (Writer *w, guint layer, const char *tensor, const char *what,
@@ -228,16 +223,15 @@ add_state (Writer *w, guint layer, const char *tensor)
   const SeqLayer *l = w->model->chain->layers[layer];
 
   return tensor_of (l, tensor) < l->n_tensors
-             ? add_gates (w, layer, tensor, tensor, one_gate)
+             ? add_gates (w, layer, tensor, tensor, (const guint8[]){ 0 })
              : "";
 }
 
 static gboolean
 write_recurrent (Writer *w, guint layer, const SeqLayer *l, GError **error)
 {
-  gboolean lstm = g_str_equal (l->klass->kind.name, "lstm");
-  gboolean gru = g_str_equal (l->klass->kind.name, "gru");
-  const guint8 *gates = lstm ? lstm_gates : gru ? gru_gates : one_gate;
+  const SeqOnnxCell *cell = seq_onnx_cell_of_kind (l->klass->kind.name);
+  gboolean has_c0 = tensor_of (l, "c0") < l->n_tensors;
   const char *nonlinearity = "tanh";
   guint reset_after;
   const char *inputs[8] = { NULL }, *zero;
@@ -245,19 +239,18 @@ write_recurrent (Writer *w, guint layer, const SeqLayer *l, GError **error)
 
   if (tensor_of (l, "weight_hr") < l->n_tensors) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "ONNX: layer %u, lstm: a projection has no place in that format",
-        layer);
+        "layer %u: an lstm with a projection cannot be stored", layer);
     return FALSE;
   }
-  inputs[0] = add_gates (w, layer, "weight_ih", "W", gates);
-  inputs[1] = add_gates (w, layer, "weight_hh", "R", gates);
-  inputs[2] = add_biases (w, layer, gates);
+  inputs[0] = add_gates (w, layer, "weight_ih", "W", cell->gates);
+  inputs[1] = add_gates (w, layer, "weight_hh", "R", cell->gates);
+  inputs[2] = add_biases (w, layer, cell->gates);
   inputs[3] = ""; /* sequence_lens */
   inputs[4] = add_state (w, layer, "h0");
-  inputs[5] = lstm ? add_state (w, layer, "c0") : NULL;
-  node = add_node (w, lstm ? "LSTM" : gru ? "GRU" : "RNN", inputs);
+  inputs[5] = has_c0 ? add_state (w, layer, "c0") : NULL;
+  node = add_node (w, cell->op, inputs);
   set_int (node, "hidden_size", l->n_out);
-  if (gru) {
+  if (cell->resets) {
     seq_config_uint (l, l->config, "reset_after", 0, 1, 1, &reset_after, NULL);
     set_int (node, "linear_before_reset", reset_after);
   }
@@ -333,16 +326,14 @@ write_activation (Writer *w, guint layer, const SeqLayer *l, GError **error)
   return TRUE;
 }
 
+/* Recurrent kinds are those of SeqOnnxCell. */
 static const struct {
   const char *kind;
   gboolean (*write) (Writer *w, guint layer, const SeqLayer *l, GError **error);
 } kinds[] = {
   { "activation", write_activation },
   { "dense", write_dense },
-  { "gru", write_recurrent },
-  { "lstm", write_recurrent },
   { "prelu", write_prelu },
-  { "rnn", write_recurrent },
   { "scale", write_scale },
 };
 
@@ -351,12 +342,13 @@ write_layer (Writer *w, guint layer, GError **error)
 {
   const SeqLayer *l = w->model->chain->layers[layer];
 
+  if (seq_onnx_cell_of_kind (l->klass->kind.name))
+    return write_recurrent (w, layer, l, error);
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
     if (g_str_equal (l->klass->kind.name, kinds[i].kind))
       return kinds[i].write (w, layer, l, error);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-      "ONNX: layer %u, %s, has no place in that format", layer,
-      l->klass->kind.name);
+      "layer %u: %s cannot be stored", layer, l->klass->kind.name);
   return FALSE;
 }
 
@@ -388,8 +380,8 @@ write_output (Writer *w, GError **error)
 
     if (fabs (m->out_scale[o] * m->in_scale[from] - 1) > 1e-9) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "ONNX: the residual connection of a model whose scales of input %u "
-          "and output %u do not cancel has no place in that format",
+          "a residual connection from input %u to output %u, whose scales do "
+          "not cancel, cannot be stored",
           from, o);
       return FALSE;
     }
@@ -454,6 +446,38 @@ add_metadata (Onnx__Model *file, const char *key, const char *value)
   file->metadata_props[file->n_metadata_props++] = e;
 }
 
+/* A fact that a graph has no place for. */
+static void
+add_number (Onnx__Model *file, const char *key, double value)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  if (value > 0)
+    add_metadata (file, key, g_ascii_dtostr (text, sizeof text, value));
+}
+
+/* Messages one after another are one message: opset_import, without which no
+ * reader runs a graph, comes last, so that a file that was cut short never
+ * passes for a whole one. */
+static GBytes *
+pack_opset_last (Onnx__Model *file)
+{
+  Onnx__Model last = ONNX__MODEL__INIT;
+  gsize n, n_last;
+  guint8 *bytes;
+
+  last.n_opset_import = file->n_opset_import;
+  last.opset_import = file->opset_import;
+  file->n_opset_import = 0;
+  n = onnx__model__get_packed_size (file);
+  n_last = onnx__model__get_packed_size (&last);
+  bytes = g_malloc (n + n_last);
+  onnx__model__pack (file, bytes);
+  onnx__model__pack (&last, bytes + n);
+  file->n_opset_import = last.n_opset_import;
+  return g_bytes_new_take (bytes, n + n_last);
+}
+
 /* The file around the nodes and tensors, which it takes. */
 static GBytes *
 pack (Writer *w)
@@ -462,11 +486,9 @@ pack (Writer *w)
   Onnx__Model *file = g_new0 (Onnx__Model, 1);
   Onnx__Graph *graph = g_new0 (Onnx__Graph, 1);
   Onnx__OperatorSet *set = g_new0 (Onnx__OperatorSet, 1);
-  char rate[G_ASCII_DTOSTR_BUF_SIZE];
   GHashTableIter iter;
   gpointer key, value;
-  guint8 *bytes;
-  gsize size;
+  GBytes *bytes;
 
   onnx__model__init (file);
   onnx__graph__init (graph);
@@ -494,18 +516,16 @@ pack (Writer *w)
   g_hash_table_iter_init (&iter, model->metadata);
   while (g_hash_table_iter_next (&iter, &key, &value))
     add_metadata (file, key, value);
-  if (model->rate > 0)
-    add_metadata (
-        file, "sample_rate", g_ascii_dtostr (rate, sizeof rate, model->rate));
-  size = onnx__model__get_packed_size (file);
-  bytes = g_malloc (size);
-  onnx__model__pack (file, bytes);
+  add_number (file, "sample_rate", model->rate);
+  add_number (file, "knobs", model->chain->n_in - model->n_signal);
+  add_number (file, "horizon", model->horizon);
+  bytes = pack_opset_last (file);
   onnx__model__free_unpacked (file, NULL);
-  return g_bytes_new_take (bytes, size);
+  return bytes;
 }
 
 GBytes *
-seq_write_onnx (const SeqModel *model, GError **error)
+seq_onnx_write (const SeqModel *model, GError **error)
 {
   const SeqChain *chain = model->chain;
   Writer w = { .model = model,

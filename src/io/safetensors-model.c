@@ -1,0 +1,293 @@
+/* safetensors-model.c: models in safetensors, of our own: the metadata says
+ * what the tensors cannot. (Others' safetensors are state_dicts: see
+ * statedict.c.) SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Recurrent layers have the names and shapes of PyTorch's modules
+ * ("lstm.weight_ih_l0"), as "dense.weight" is that of nn.Linear; other kinds
+ * have "<kind>.<tensor>", a second module of a kind is "lstm2." and so on.
+ * Recurrent layers of one kind and one config in a row are one module of
+ * several layers. Our bias is bias_ih and bias_hh is zero, but for a GRU's n.
+ * Metadata "seqfilter.model" is a GVariant of type FACTS in text form. Names
+ * that begin with "seqfilter." hold no weights.
+ */
+#include "src/io/reader.h"
+#include "src/model-facts.h"
+
+#include <string.h>
+
+#define VERSION 1
+/* version, the model, scales (or none) */
+#define FACTS "(u" SEQ_MODEL_FACTS "ad)"
+
+/* Where the tensors of a layer are found: module path and number in it. */
+typedef struct {
+  char path[32];
+  guint k;
+} Place;
+
+static gboolean
+has_tensor (const SeqLayer *layer, const char *name)
+{
+  for (guint i = 0; i < layer->n_tensors; i++)
+    if (g_str_equal (layer->tensors[i].name, name))
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether PyTorch has a module with these tensors. */
+static gboolean
+is_recurrent (const SeqLayer *layer)
+{
+  return (layer->klass->kind.flags & SEQ_KIND_TORCH_CELL) != 0;
+}
+
+/* Places of all layers of a chain. */
+static Place *
+places_of (const SeqLayer *const *layers, guint n_layers)
+{
+  Place *places = g_new0 (Place, n_layers);
+
+  for (guint i = 0; i < n_layers; i++) {
+    const SeqLayer *layer = layers[i];
+    guint nth = 1;
+
+    if (i > 0 && is_recurrent (layer) && layer->klass == layers[i - 1]->klass
+        && layer->n_out == layers[i - 1]->n_out
+        && g_variant_equal (layer->config, layers[i - 1]->config)) {
+      places[i] = places[i - 1];
+      places[i].k++;
+      continue;
+    }
+    for (guint j = 0; j < i; j++)
+      nth += layers[j]->klass == layer->klass && places[j].k == 0;
+    if (nth == 1)
+      g_snprintf (places[i].path, sizeof places[i].path, "%s.",
+          layer->klass->kind.name);
+    else
+      g_snprintf (places[i].path, sizeof places[i].path, "%s%u.",
+          layer->klass->kind.name, nth);
+  }
+  return places;
+}
+
+/* PyTorch's name of a tensor of ours. */
+static char *
+name_of (const SeqLayer *layer, const Place *place, const char *tensor)
+{
+  if (!is_recurrent (layer))
+    return g_strconcat (place->path, tensor, NULL);
+  return g_strdup_printf ("%s%s_l%u", place->path,
+      g_str_equal (tensor, "bias") ? "bias_ih" : tensor, place->k);
+}
+
+/* --- writing -----------------------------------------------------------------
+ */
+
+/* A tensor to write that owns its name and its values. */
+static float *
+add_tensor (GArray *tensors, char *name, guint rank, gsize rows, gsize cols)
+{
+  gsize size = rows * cols * sizeof (float);
+  SeqTensorData tensor = { .name = name,
+    .dtype = SEQ_DTYPE_F32,
+    .rank = rank,
+    .shape = { rows, cols },
+    .data = g_malloc0 (size + 1),
+    .size = size };
+
+  g_array_append_val (tensors, tensor);
+  return (float *) tensor.data;
+}
+
+static void
+tensor_clear (gpointer data)
+{
+  SeqTensorData *tensor = data;
+
+  g_free ((gpointer) tensor->name);
+  g_free ((gpointer) tensor->data);
+}
+
+static void
+add_layer (GArray *tensors, const SeqLayer *layer, const Place *place,
+    const real *weights)
+{
+  for (guint i = 0; i < layer->n_tensors; i++) {
+    const SeqTensor *t = &layer->tensors[i];
+    gboolean hn = is_recurrent (layer) && g_str_equal (t->name, "bias_hn");
+    gboolean vector = g_str_has_prefix (t->name, "bias") && t->cols == 1;
+    guint first = hn ? 2 : 0, gates = hn ? 3 : t->gates;
+    float *values =
+        add_tensor (tensors, name_of (layer, place, hn ? "bias_hh" : t->name),
+            vector ? 1 : 2, (gsize) gates * t->rows, t->cols);
+
+    for (guint g = 0; g < t->gates; g++)
+      for (guint r = 0; r < t->rows; r++)
+        for (guint c = 0; c < t->cols; c++)
+          values[((gsize) (first + g) * t->rows + r) * t->cols + c] =
+              (float) weights[seq_tensor_index (t, g, r, c)];
+    /* PyTorch wants both biases of every recurrent layer */
+    if (is_recurrent (layer) && g_str_equal (t->name, "bias")
+        && !has_tensor (layer, "bias_hn"))
+      add_tensor (tensors, name_of (layer, place, "bias_hh"), 1,
+          (gsize) t->gates * t->rows, 1);
+  }
+}
+
+static char *
+facts_of (const SeqModel *model)
+{
+  GVariantBuilder tuple = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE (FACTS));
+  g_autofree double *scales = NULL;
+  g_autoptr (GVariant) facts = NULL;
+  gsize n = 0;
+
+  g_variant_builder_add (&tuple, "u", VERSION);
+  seq_model_facts_add (&tuple, model);
+  if (model->normalised)
+    scales = seq_model_facts_scales (model, &n);
+  g_variant_builder_add_value (
+      &tuple, g_variant_new_fixed_array (
+                  G_VARIANT_TYPE_DOUBLE, scales, n, sizeof (double)));
+  facts = g_variant_ref_sink (g_variant_builder_end (&tuple));
+  return g_variant_print (facts, TRUE);
+}
+
+static GBytes *
+write_model (const SeqModel *model, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  g_autofree Place *places =
+      places_of ((const SeqLayer *const *) chain->layers, chain->n_layers);
+  g_autoptr (GArray) tensors =
+      g_array_new (FALSE, FALSE, sizeof (SeqTensorData));
+  g_autoptr (GHashTable) metadata =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  GHashTableIter iter;
+  gpointer key, value;
+
+  g_array_set_clear_func (tensors, tensor_clear);
+  for (guint i = 0; i < chain->n_layers; i++)
+    add_layer (tensors, chain->layers[i], &places[i],
+        model->weights + chain->weights_at[i]);
+  g_hash_table_iter_init (&iter, model->metadata);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    g_hash_table_replace (metadata, g_strdup (key), g_strdup (value));
+  g_hash_table_replace (metadata, g_strdup ("format"), g_strdup ("pt"));
+  g_hash_table_replace (metadata, g_strdup (SEQ_MODEL_KEY), facts_of (model));
+  return seq_safetensors_write (
+      (SeqTensorData *) tensors->data, tensors->len, metadata);
+}
+
+/* --- reading -----------------------------------------------------------------
+ */
+
+static gboolean
+sniff (const SeqFile *file)
+{
+  return file->tensors
+         && g_hash_table_contains (file->tensors->metadata, SEQ_MODEL_KEY);
+}
+
+static gboolean
+bind (SeqBuilder *builder, guint layer, const SeqTensor *t,
+    const SeqSafetensors *file, const char *name, guint first_gate,
+    guint n_gates, GError **error)
+{
+  const SeqTensorData *data = seq_safetensors_find (file, name);
+  g_autofree double *values = NULL;
+  gsize n, gate = (gsize) t->rows * t->cols;
+
+  if (!data) {
+    g_set_error (
+        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "tensor '%s' is missing", name);
+    return FALSE;
+  }
+  values = seq_tensor_data_to_doubles (data, &n, error);
+  if (!values)
+    return FALSE;
+  if (n != n_gates * gate) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "tensor '%s' has %" G_GSIZE_FORMAT " values; expected %" G_GSIZE_FORMAT,
+        name, n, n_gates * gate);
+    return FALSE;
+  }
+  return seq_builder_set (builder, layer, t->name, name,
+      values + first_gate * gate, (gsize) t->gates * t->rows, t->cols, NULL,
+      error);
+}
+
+static gboolean
+bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
+{
+  guint n_layers = seq_builder_n_layers (builder);
+  g_autofree const SeqLayer **layers = g_new (const SeqLayer *, n_layers);
+  g_autofree Place *places = NULL;
+
+  for (guint i = 0; i < n_layers; i++)
+    layers[i] = seq_builder_layer (builder, i);
+  places = places_of (layers, n_layers);
+  for (guint i = 0; i < n_layers; i++)
+    for (guint j = 0; j < layers[i]->n_tensors; j++) {
+      const SeqTensor *t = &layers[i]->tensors[j];
+      gboolean hn =
+          is_recurrent (layers[i]) && g_str_equal (t->name, "bias_hn");
+      g_autofree char *name =
+          name_of (layers[i], &places[i], hn ? "bias_hh" : t->name);
+
+      if (!bind (
+              builder, i, t, file, name, hn ? 2 : 0, hn ? 3 : t->gates, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
+{
+  GHashTable *metadata = file->tensors->metadata;
+  g_autoptr (GVariant) facts = g_variant_parse (G_VARIANT_TYPE (FACTS),
+      g_hash_table_lookup (metadata, SEQ_MODEL_KEY), NULL, NULL, error);
+  g_autoptr (GVariant) scales = NULL;
+  g_autoptr (SeqBuilder) builder = NULL;
+  GHashTableIter iter;
+  gpointer key, value;
+  const double *values;
+  guint version = 0;
+  gsize n;
+
+  if (facts)
+    g_variant_get_child (facts, 0, "u", &version);
+  if (facts && version != VERSION)
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "the version is %u; expected %u: a newer seqfilter wrote it", version,
+        VERSION);
+  else if (facts)
+    builder =
+        seq_model_facts_build (facts, 1, seq_reader_limit (file->size), error);
+  if (!builder) {
+    g_prefix_error (error, SEQ_MODEL_KEY ": ");
+    return NULL;
+  }
+  if (!bind_all (builder, file->tensors, error))
+    return NULL;
+  scales = g_variant_get_child_value (facts, 1 + SEQ_N_MODEL_FACTS);
+  values = g_variant_get_fixed_array (scales, &n, sizeof (double));
+  if (n && !seq_model_facts_set_scales (builder, values, n, error)) {
+    g_prefix_error (error, SEQ_MODEL_KEY ": ");
+    return NULL;
+  }
+  g_hash_table_iter_init (&iter, metadata);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    if (!g_str_has_prefix (key, "seqfilter.") && !g_str_equal (key, "format"))
+      seq_builder_set_metadata (builder, key, value);
+  return seq_reader_finish (builder, file, error);
+}
+
+const SeqFileFormat seq_format_safetensors_model = {
+  .name = "safetensors",
+  .suffix = ".safetensors",
+  .sniff = sniff,
+  .read = read_model,
+  .write = write_model,
+};

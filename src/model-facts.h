@@ -1,0 +1,37 @@
+/* model-facts.h: the structure of a model, for files of our own.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A model file and a snapshot are both safetensors with a GVariant tuple in
+ * text form in their metadata. The members below stand in a row in both; what
+ * is before and behind them is the file's own.
+ */
+#pragma once
+
+#include "src/builder.h"
+
+G_BEGIN_DECLS
+
+/* keys of metadata */
+#define SEQ_MODEL_KEY "seqfilter.model"
+#define SEQ_SNAPSHOT_KEY "seqfilter.snapshot"
+
+/* layers (kind, options), n_in, skip, n_signal, horizon, rate */
+#define SEQ_MODEL_FACTS "a(sa{sv})uuuud"
+#define SEQ_N_MODEL_FACTS 6
+
+/* Adds these members of a model to a tuple. */
+void seq_model_facts_add (GVariantBuilder *tuple, const SeqModel *model);
+
+/* A builder with the layers and all that the members from `first` on say; the
+ * tensors are still to be set. The layers may take at most max_weights reals.
+ * Errors: SEQ_ERROR. Control thread. */
+SeqBuilder *seq_model_facts_build (
+    GVariant *tuple, guint first, gsize max_weights, GError **error);
+
+/* in_scale, in_shift, out_scale and out_shift in a row, n values. */
+double *seq_model_facts_scales (const SeqModel *model, gsize *n);
+/* Sets them; n is checked: SEQ_ERROR_DAMAGED. */
+gboolean seq_model_facts_set_scales (
+    SeqBuilder *builder, const double *scales, gsize n, GError **error);
+
+G_END_DECLS
