@@ -41,10 +41,10 @@ write_model (const char *path, const char *format)
 int
 main (int argc, char **argv)
 {
-  static const char *const formats[] = { "safetensors", "rtneural", "onnx" };
+  const char *const *formats = seq_model_written_formats ();
   g_autofree char *folder = g_dir_make_tmp ("seq-XXXXXX", NULL);
 
-  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+  for (guint i = 0; formats[i]; i++) {
     g_autofree char *path = g_build_filename (folder, formats[i], NULL);
     gsize size = write_model (path, formats[i]);
     double best = INFINITY;

@@ -512,7 +512,7 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "while data flows the new model fades in within 10 ms, and one that does "
       "not load leaves the old one running",
       formats);
-  g_autofree char *hints = seq_hints_help (", ");
+  g_autofree char *hints = seq_hints_help ();
   g_autofree char *about_options = g_strdup_printf (
       "What the model file cannot say, as fields: %s. For example: "
       "options,nonlinearity=relu,residual=1. Without a file, what the other "

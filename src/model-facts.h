@@ -1,9 +1,9 @@
 /* model-facts.h: the structure of a model, for files of our own.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A model file and a snapshot are both safetensors with a GVariant tuple in
- * text form in their metadata. The members below stand in a row in both; what
- * is before and behind them is the file's own.
+ * Model files and snapshots are both safetensors with a GVariant tuple as text
+ * in their metadata. Both tuples contain the members below, in this order; the
+ * members before and after them differ.
  */
 #pragma once
 
@@ -22,9 +22,9 @@ G_BEGIN_DECLS
 /* Adds these members of a model to a tuple. */
 void seq_model_facts_add (GVariantBuilder *tuple, const SeqModel *model);
 
-/* A builder with the layers and all that the members from `first` on say; the
- * tensors are still to be set. The layers may take at most max_weights reals.
- * Errors: SEQ_ERROR. Control thread. */
+/* A builder from the members beginning with number `first`, without the
+ * tensors' values. The layers may take at most max_weights reals. Errors:
+ * SEQ_ERROR. Control thread. */
 SeqBuilder *seq_model_facts_build (
     GVariant *tuple, guint first, gsize max_weights, GError **error);
 

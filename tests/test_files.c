@@ -364,7 +364,7 @@ test_kills (Place *place, gconstpointer unused)
   guint n_left = 0;
 
   save_letter (place->path, 'a');
-  for (guint i = 0; i < 200; i++) {
+  for (guint i = 0; i < 100; i++) {
     pid_t children[2];
     g_autoptr (GPtrArray) names = NULL;
 
@@ -386,7 +386,7 @@ test_kills (Place *place, gconstpointer unused)
     names = list (place->folder);
     n_left += names->len - 1;
   }
-  g_test_message ("%u files were left by 400 kills", n_left);
+  g_test_message ("%u files were left by 200 kills", n_left);
   save_letter (place->path, 'a');
   {
     g_autoptr (GPtrArray) names = list (place->folder);

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#define RATE 48000 /* Hz, where the file says nothing */
+#define RATE 48000 /* Hz, if the file does not say */
 
 static gboolean
 sniff (const SeqFile *file)
@@ -26,7 +26,7 @@ read_model (const SeqFile *file, GError **error)
   json_t *value;
   double rate;
 
-  /* older files have the rate on top */
+  /* older files have the rate at the top level */
   if (!builder
       || !seq_json_double (
           json_object_get (facts, "samplerate") ? facts : file->json,

@@ -1,8 +1,8 @@
 /* file.c: whole files, read and saved so that nothing else can spoil them.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Who saves holds a lock on the temporary file until it has its final name. So
- * one that can be locked belongs to a save that was killed.
+ * A save holds a lock on its temporary file until the file has its final name.
+ * A temporary file that can be locked was left by a save that was killed.
  */
 #include "src/io/file.h"
 #include "src/error.h"
@@ -108,7 +108,7 @@ seq_read_bytes (const char *path, gsize max, GError **error)
       close (fd);
       return NULL;
     }
-    if (n == 0) /* it was cut short meanwhile */
+    if (n == 0) /* it was truncated meanwhile */
       break;
     done += (gsize) n;
   }
@@ -177,8 +177,8 @@ open_temporary (const char *folder, char **path)
     fd = g_mkstemp_full (*path, O_WRONLY | O_CLOEXEC, 0666);
     if (fd < 0)
       return -1;
-    /* another save may have taken it for a leftover before it was locked;
-     * where files can't be locked nobody removes any */
+    /* before the lock, another save may have removed it as a leftover. Where
+     * files cannot be locked, none are removed */
     flock (fd, LOCK_EX);
     if (fstat (fd, &about) < 0 || about.st_nlink > 0)
       return fd;
@@ -195,7 +195,7 @@ take_mode (int fd, const struct stat *old)
 
   if (fchown (fd, old->st_uid, old->st_gid) < 0
       && fchown (fd, (uid_t) -1, old->st_gid) < 0)
-    mode &= ~(mode_t) 0070; /* it would be another group's */
+    mode &= ~(mode_t) 0070; /* another group would get these permissions */
   return fchmod (fd, mode) == 0;
 }
 
@@ -215,8 +215,8 @@ write_all (int fd, const guint8 *data, gsize size)
   return TRUE;
 }
 
-/* Makes a rename last. Some file systems cannot sync a folder, and some folders
- * can be written to and not read: no error of ours. */
+/* Makes a rename durable. Some file systems cannot sync a folder, and a folder
+ * may be writable but not readable: neither is an error. */
 static gboolean
 sync_folder (const char *folder)
 {

@@ -1,8 +1,8 @@
 /* file.h: whole files, read and saved so that nothing else can spoil them.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Others may write to a file while it is read, and a process may be killed
- * while it saves. Control threads. Errors name the path.
+ * Other processes may write to a file while it is read, and a process may be
+ * killed while it saves. Control threads. Errors name the path.
  */
 #pragma once
 
@@ -11,13 +11,13 @@
 
 G_BEGIN_DECLS
 
-/* Opens a regular file for reading, links followed; fstat() of it goes to
- * `about`. A folder, a FIFO or a device is refused at once: nothing waits for
- * it. Returns a descriptor, or -1 with G_FILE_ERROR. */
+/* Opens a regular file for reading, following links; `about` gets its fstat().
+ * Refuses folders, FIFOs and devices at once, without waiting for them. Returns
+ * a descriptor, or -1 with G_FILE_ERROR. */
 int seq_open_regular (const char *path, struct stat *about, GError **error);
 
-/* Reads a regular file of at most max bytes into memory: a copy, which stays
- * as it is whoever rewrites the file. Errors: G_FILE_ERROR, SEQ_ERROR. */
+/* Reads a regular file of at most max bytes into memory. The result is a copy
+ * and never changes, even if the file does. Errors: G_FILE_ERROR, SEQ_ERROR. */
 GBytes *seq_read_bytes (const char *path, gsize max, GError **error);
 
 /* Replaces a whole file by a whole file, or leaves it as it was: writes a

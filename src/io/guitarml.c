@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#define RATE 44100 /* Hz, by convention, where the file says nothing */
+#define RATE 44100 /* Hz, by convention, if the file does not say */
 
-/* What model_data says. */
+/* The contents of model_data. */
 typedef struct {
   const char *unit;
   guint n_in, n_out, hidden_size, n_layers, skip;
@@ -69,8 +69,8 @@ add_tensors (GPtrArray *arrays, json_t *state, GError **error)
   return TRUE;
 }
 
-/* Whether the tensors are what model_data says: so many recurrent layers of
- * that kind and size, then the head. */
+/* Checks the tensors against model_data: the number, kind and size of the
+ * recurrent layers, and that a head follows. */
 static gboolean
 check_layers (const SeqBuilder *builder, const Facts *f, GError **error)
 {

@@ -44,7 +44,7 @@ seq_hint_find (const char *name, GError **error)
   return NULL;
 }
 
-/* What is wrong with a value, as it was given. */
+/* Says what is wrong with a value; `given` is its text. */
 static void
 refuse (const SeqHint *hint, const char *given, GError **error)
 {
@@ -63,7 +63,7 @@ refuse (const SeqHint *hint, const char *given, GError **error)
               : "text");
 }
 
-/* A number in range, of the hint's own type. */
+/* Returns x as the hint's type, or NULL if it is out of range. */
 static GVariant *
 number (const SeqHint *hint, double x)
 {
@@ -74,7 +74,7 @@ number (const SeqHint *hint, double x)
                            : g_variant_new_double (x);
 }
 
-/* NULL: it is not one of this hint. */
+/* Returns NULL if the hint does not take that word. */
 static GVariant *
 word (const SeqHint *hint, const char *text)
 {
@@ -153,12 +153,12 @@ seq_hints_check (GVariant *hints, GError **error)
 }
 
 char *
-seq_hints_help (const char *separator)
+seq_hints_help (void)
 {
   GString *text = g_string_new (NULL);
 
   for (const SeqHint *h = seq_hints; h->name; h++)
-    g_string_append_printf (text, "%s%s (%s)", h == seq_hints ? "" : separator,
-        h->name, h->sentence);
+    g_string_append_printf (
+        text, "%s%s (%s)", text->len ? ", " : "", h->name, h->sentence);
   return g_string_free (text, FALSE);
 }

@@ -12,31 +12,31 @@ G_BEGIN_DECLS
 
 typedef struct {
   const char *name;         /* "residual" */
-  char type;                /* of its value, as GVariant has it: s, u or d */
-  double min, max;          /* of a number, both included */
-  const char *const *words; /* that it may be, NULL-terminated; NULL: any */
-  gboolean general;     /* every format takes it; else SeqFileFormat.hints says
-                         * which do */
-  const char *sentence; /* what it means, for people */
+  char type;                /* GVariant type of its value: s, u or d */
+  double min, max;          /* range of a number, inclusive */
+  const char *const *words; /* allowed words, NULL-terminated; NULL: any */
+  gboolean general; /* every format takes it; otherwise SeqFileFormat.hints says
+                     * which do */
+  const char *sentence; /* meaning, for users */
 } SeqHint;
 
 /* All hints; the last has no name. */
 extern const SeqHint seq_hints[];
 
-/* The hint of that name; NULL with SEQ_ERROR_CONFIG, which lists them all. */
+/* Finds a hint by name. Returns NULL with SEQ_ERROR_CONFIG, which lists all. */
 const SeqHint *seq_hint_find (const char *name, GError **error);
 
-/* The value of a hint from text ("1", "relu"). NULL: SEQ_ERROR_CONFIG. */
+/* Parses the value of a hint ("1", "relu"). Returns NULL with SEQ_ERROR_CONFIG.
+ */
 GVariant *seq_hint_parse (
     const SeqHint *hint, const char *text, GError **error);
 
-/* Hints (a{sv}, sunk if floating; NULL: none) with each number of its hint's
- * type, whatever type of number it came in. NULL: SEQ_ERROR_CONFIG. */
+/* Checks hints (a{sv}, sunk if floating; NULL: none) and converts each number
+ * to the type of its hint. Returns NULL with SEQ_ERROR_CONFIG. */
 GVariant *seq_hints_check (GVariant *hints, GError **error);
 
-/* "nonlinearity (of an RNN in a state_dict: tanh or relu), ...": all of them
- * for a line of help, or for a list with another separator than ", ". Free with
- * g_free(). */
-char *seq_hints_help (const char *separator);
+/* All hints as text: "nonlinearity (of an RNN in a state_dict: tanh or relu),
+ * ...". Free with g_free(). */
+char *seq_hints_help (void);
 
 G_END_DECLS

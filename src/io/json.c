@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Where the text begins, behind a byte order mark. */
+/* Returns where the text begins, after a byte order mark. */
 static gsize
 skip_mark (const guint8 *data, gsize size)
 {
@@ -23,8 +23,8 @@ seq_json_begins (const guint8 *data, gsize size)
   return i < size && data[i] == '{';
 }
 
-/* Writes "" and spaces over NaN, Infinity and -Infinity that stand outside
- * strings: lines and columns stay as they are. */
+/* Replaces NaN, Infinity and -Infinity outside strings by "" and spaces, so
+ * that lines and columns do not change. */
 static void
 blank_specials (char *text, gsize size)
 {

@@ -35,7 +35,7 @@ file_clear (SeqFile *file)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SeqFile, file_clear)
 
-/* Takes apart what several formats have in common. */
+/* Parses the containers that several formats share. */
 static gboolean
 file_init (SeqFile *file, GBytes *bytes, const char *name, GError **error)
 {
@@ -56,7 +56,8 @@ file_init (SeqFile *file, GBytes *bytes, const char *name, GError **error)
   return TRUE;
 }
 
-/* "safetensors, ONNX, ...", or the keys of those in JSON. */
+/* "safetensors, ONNX, ...", or of JSON formats, "model_data (GuitarML), ...".
+ */
 static char *
 list_formats (gboolean json)
 {
@@ -74,7 +75,7 @@ list_formats (gboolean json)
   return g_string_free (list, FALSE);
 }
 
-/* The first bytes of a file, for people. */
+/* The first bytes of a file, for messages. */
 static char *
 beginning_of (const SeqFile *file)
 {
@@ -130,7 +131,7 @@ seq_file_format_of (GBytes *bytes, const char *name, GError **error)
 /* --- reading -----------------------------------------------------------------
  */
 
-/* Hints that are not general must be those that the format leaves open. */
+/* Refuses hints that the format does not take. */
 static gboolean
 check_hints (const SeqFile *file, GError **error)
 {

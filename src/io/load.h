@@ -18,8 +18,8 @@ G_BEGIN_DECLS
  * message names it). */
 SeqModel *seq_model_load (const char *path, GVariant *hints, GError **error);
 
-/* The same from memory. name: for messages. folder: where data outside the
- * file may lie (ONNX), or NULL for nowhere. */
+/* The same from memory. name: for messages. folder: where external data may be
+ * (ONNX); NULL: nowhere. */
 SeqModel *seq_model_load_bytes (GBytes *bytes, const char *name,
     const char *folder, GVariant *hints, GError **error);
 
@@ -27,24 +27,25 @@ SeqModel *seq_model_load_bytes (GBytes *bytes, const char *name,
  * NULL-terminated, static: for messages and help. Any thread. */
 const char *const *seq_model_formats (void);
 const char *const *seq_model_written_formats (void);
-/* Whether a format of that name, in any case, can be written. */
+/* Whether a format of that name can be written; case does not matter. */
 gboolean seq_model_is_written (const char *format);
-/* The format to write that a path's suffix means; NULL: none. */
+/* The format that a path's suffix stands for when writing; NULL: none. */
 const char *seq_model_format_by_suffix (const char *path);
 
-/* Runs the recording that a file embeds (AIDA-X: input_batch, output_batch)
- * from the model's start, knobs at 0. worst: the largest error of n samples.
- * Errors: SEQ_ERROR_UNSUPPORTED where there is none; as seq_model_load(). */
+/* Runs the test recording inside a file (AIDA-X: input_batch, output_batch)
+ * from the model's start, with knobs at 0. worst: the largest error of n
+ * samples. Errors: as seq_model_load(); SEQ_ERROR_UNSUPPORTED if the file has
+ * no recording. */
 gboolean seq_model_self_test (const char *path, const SeqModel *model,
     double *worst, gsize *n, GError **error);
 
-/* A model as the bytes of a file, in a format of that name. "safetensors" holds
- * everything, and PyTorch loads the weights. Errors: SEQ_ERROR_UNSUPPORTED for
- * what the format cannot hold. */
+/* Writes a model in a format. "safetensors" stores everything, and PyTorch can
+ * load the weights. Errors: SEQ_ERROR_UNSUPPORTED if the format cannot store
+ * the model. */
 GBytes *seq_model_write (
     const SeqModel *model, const char *format, GError **error);
 
-/* Writes them to a file: see seq_save_bytes(). Errors: G_FILE_ERROR too. */
+/* The same to a file, by seq_save_bytes(). Errors: G_FILE_ERROR too. */
 gboolean seq_model_save (const SeqModel *model, const char *path,
     const char *format, GError **error);
 

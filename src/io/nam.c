@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define RATE 48000 /* Hz, where the file says nothing */
+#define RATE 48000 /* Hz, if the file does not say */
 
 typedef struct {
   guint n_layers, hidden_size, n_in, n_out;
@@ -84,7 +84,7 @@ set (SeqBuilder *builder, guint layer, const char *tensor, const double *at,
       builder, layer, tensor, "weights", values, rows, cols, NULL, error);
 }
 
-/* Adds layer k, whose values begin at *at, and moves on. */
+/* Adds layer k, whose values begin at *at, and advances *at. */
 static gboolean
 add_layer (SeqBuilder *builder, guint k, const Facts *f, const double **at,
     GError **error)

@@ -12,15 +12,15 @@
 G_BEGIN_DECLS
 
 /* A file that is being read. The containers that several formats share are
- * taken apart once, before sniff(). */
+ * parsed once, before sniff(). */
 struct _SeqFile {
   GBytes *bytes;
   const guint8 *data; /* of bytes */
   gsize size;
-  json_t *json;            /* the object of a JSON file; else NULL */
-  SeqSafetensors *tensors; /* the content of a safetensors file; else NULL */
-  const char *folder; /* where data outside the file may lie; NULL: nowhere */
-  GVariant *hints;    /* a{sv}, checked; never NULL when read() is called */
+  json_t *json;                /* of a JSON file; otherwise NULL */
+  SeqSafetensors *tensors;     /* of a safetensors file; otherwise NULL */
+  const char *folder;          /* for external data; NULL: none */
+  GVariant *hints;             /* a{sv}, checked; set before read() */
   const SeqFileFormat *format; /* likewise */
 };
 
@@ -43,12 +43,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqArray, seq_array_free)
 
 /* --- building ------------------------------------------------------------- */
 
-/* Reals of weights that size bytes of file can mean. */
+/* How many reals of weights a file of `size` bytes can hold at most. */
 gsize seq_reader_limit (gsize size);
-/* A SeqBuilder for n_in inputs that never holds more. */
+/* A builder for n_in inputs with that limit. */
 SeqBuilder *seq_reader_builder (guint n_in, gsize size);
 
-/* Ends a model with what the user says of it: the general hints. */
+/* Applies the general hints and finishes the model. */
 SeqModel *seq_reader_finish (
     SeqBuilder *builder, const SeqFile *file, GError **error);
 

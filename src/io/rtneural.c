@@ -1,10 +1,10 @@
 /* rtneural.c: RTNeural's JSON ("Keras style").
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Layers in the order they run; matrices are [in][gates * out]; Keras' gates
- * are i, f, c, o of an LSTM and z, r, h of a GRU. Beside them we read what
- * AIDA-X adds (in_skip, in_gain, out_gain), and write "samplerate", "knobs" and
- * "horizon", which RTNeural ignores.
+ * Layers are listed in the order they run; matrices are [in][gates * out]; the
+ * gates are Keras': i, f, c, o of an LSTM and z, r, h of a GRU. We also read
+ * what AIDA-X adds (in_skip, in_gain, out_gain), and write "samplerate",
+ * "knobs" and "horizon", which RTNeural ignores.
  */
 #include "src/io/rtneural.h"
 
@@ -364,9 +364,9 @@ write_nothing (const SeqModel *model, guint i)
 static const struct {
   const char *type;
   gboolean (*read) (SeqBuilder *builder, json_t *object, GError **error);
-  gboolean activates; /* obeys the key activation */
-  /* weights of a layer of the kind that is called as the type; NULL: options
-   * that the format does not have */
+  gboolean activates; /* has the key activation */
+  /* Writes the weights of a layer of the kind with this name. NULL: the layer
+   * has options that cannot be stored */
   json_t *(*write) (const SeqModel *model, guint layer);
 } types[] = {
   { "activation", NULL, TRUE, write_nothing },
@@ -379,9 +379,9 @@ static const struct {
   { "time-distributed-dense", read_dense, TRUE },
 };
 
-/* Types that change nothing when a model runs. RTNeural's exporter writes
- * "unknown" for all that it does not know: as the first layer, where it has no
- * weights, that is Keras 3's input; elsewhere it can be anything. */
+/* Whether a layer changes nothing when a model runs. RTNeural's exporter writes
+ * "unknown" for any layer it does not know. If that is the first and has no
+ * weights, it is Keras 3's input layer; elsewhere it can be anything. */
 static gboolean
 changes_nothing (const char *type, json_t *object, guint nth)
 {
@@ -403,7 +403,7 @@ list_types (void)
   return g_string_free (list, FALSE);
 }
 
-/* The width that a layer's or the model's shape ends in; 0: not said. */
+/* Reads the last entry of a shape; 0: no shape. */
 static gboolean
 last_of_shape (json_t *object, const char *key, guint *width, GError **error)
 {
@@ -515,7 +515,7 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
   return TRUE;
 }
 
-/* How many numbers there are in all: what layers claim must not exceed it. */
+/* Counts all numbers: the layers must not need more. */
 static gsize
 count_numbers (json_t *value)
 {
@@ -596,7 +596,7 @@ read_model (const SeqFile *file, GError **error)
   return builder ? seq_reader_finish (builder, file, error) : NULL;
 }
 
-/* Refuses what the format cannot hold beside layers. */
+/* Refuses facts that the format cannot store. */
 static gboolean
 check_facts (const SeqModel *model, GError **error)
 {

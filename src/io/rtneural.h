@@ -7,12 +7,12 @@
 
 G_BEGIN_DECLS
 
-/* Whether the object has a list of layers; of AIDA-X, if it has its keys. */
+/* Whether the object has layers; whether it has the keys of AIDA-X. */
 gboolean seq_rtneural_is_layers (json_t *root);
 gboolean seq_rtneural_is_aidax (json_t *root);
 
-/* A builder with all layers, and skip, gains, knobs and horizon where the file
- * has them; the caller adds what else it says. */
+/* A builder with all layers, and with skip, gains, knobs and horizon if the
+ * file has them; the caller adds the rest. */
 SeqBuilder *seq_rtneural_build (const SeqFile *file, GError **error);
 
 G_END_DECLS

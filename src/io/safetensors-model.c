@@ -2,13 +2,12 @@
  * what the tensors cannot. (Others' safetensors are state_dicts: see
  * statedict.c.) SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Recurrent layers have the names and shapes of PyTorch's modules
- * ("lstm.weight_ih_l0"), as "dense.weight" is that of nn.Linear; other kinds
- * have "<kind>.<tensor>", a second module of a kind is "lstm2." and so on.
- * Recurrent layers of one kind and one config in a row are one module of
- * several layers. Our bias is bias_ih and bias_hh is zero, but for a GRU's n.
- * Metadata "seqfilter.model" is a GVariant of type FACTS in text form. Names
- * that begin with "seqfilter." hold no weights.
+ * Recurrent cells that PyTorch has get its names and shapes
+ * ("lstm.weight_ih_l0"); consecutive layers of the same kind and config are
+ * one module. Other kinds get "<kind>.<tensor>": "dense.weight" is that of
+ * nn.Linear. A second module of a kind is "lstm2." and so on. Our bias is
+ * bias_ih; bias_hh is zero, except a GRU's n. The metadata "seqfilter.model"
+ * is a GVariant of type FACTS as text.
  */
 #include "src/io/reader.h"
 #include "src/model-facts.h"
@@ -19,7 +18,7 @@
 /* version, the model, scales (or none) */
 #define FACTS "(u" SEQ_MODEL_FACTS "ad)"
 
-/* Where the tensors of a layer are found: module path and number in it. */
+/* The name of a layer's tensors: module path, and number in the module. */
 typedef struct {
   char path[32];
   guint k;
@@ -70,7 +69,7 @@ places_of (const SeqLayer *const *layers, guint n_layers)
   return places;
 }
 
-/* PyTorch's name of a tensor of ours. */
+/* The name of a tensor in the file. */
 static char *
 name_of (const SeqLayer *layer, const Place *place, const char *tensor)
 {
@@ -83,7 +82,7 @@ name_of (const SeqLayer *layer, const Place *place, const char *tensor)
 /* --- writing -----------------------------------------------------------------
  */
 
-/* A tensor to write that owns its name and its values. */
+/* Adds a tensor, which owns its name and values. */
 static float *
 add_tensor (GArray *tensors, char *name, guint rank, gsize rows, gsize cols)
 {
@@ -126,7 +125,7 @@ add_layer (GArray *tensors, const SeqLayer *layer, const Place *place,
         for (guint c = 0; c < t->cols; c++)
           values[((gsize) (first + g) * t->rows + r) * t->cols + c] =
               (float) weights[seq_tensor_index (t, g, r, c)];
-    /* PyTorch wants both biases of every recurrent layer */
+    /* PyTorch needs both biases of every recurrent layer */
     if (is_recurrent (layer) && g_str_equal (t->name, "bias")
         && !has_tensor (layer, "bias_hn"))
       add_tensor (tensors, name_of (layer, place, "bias_hh"), 1,

@@ -1,8 +1,8 @@
 /* safetensors.h: the container: named tensors and string metadata.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Format: 8 bytes little-endian length, a JSON header, the data. What stands
- * in a model's or a snapshot's file is the readers' matter.
+ * Format: a length of 8 bytes, little-endian; a JSON header; the data. What
+ * the tensors mean is not known here.
  */
 #pragma once
 
@@ -44,10 +44,10 @@ typedef struct {
 /* Whether these bytes begin as such a file, whole or cut short. */
 gboolean seq_safetensors_begins (const guint8 *data, gsize size);
 
-/* Checks everything that the format promises: the tensors tile the data
- * exactly, sizes follow from shapes, no name stands twice. Nothing that the
- * file merely claims is allocated. Errors: SEQ_ERROR_FORMAT when these bytes
- * are something else, SEQ_ERROR_DAMAGED. */
+/* Checks everything that the format promises: the tensors fill the data
+ * exactly, sizes follow from shapes, names are unique. Allocates nothing that
+ * the file merely claims. Errors: SEQ_ERROR_FORMAT if the bytes are something
+ * else, SEQ_ERROR_DAMAGED. */
 SeqSafetensors *seq_safetensors_parse (GBytes *bytes, GError **error);
 void seq_safetensors_free (SeqSafetensors *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqSafetensors, seq_safetensors_free)
@@ -60,8 +60,8 @@ const SeqTensorData *seq_safetensors_find (
 double *seq_tensor_data_to_doubles (
     const SeqTensorData *tensor, gsize *n, GError **error);
 
-/* Writes the tensors one after another, each 8-byte aligned (so sizes that are
- * no multiple of 8 come last). metadata: char * -> char *, may be NULL. */
+/* Writes the tensors, the widest types first, so that each is aligned to its
+ * type. metadata: char * -> char *, may be NULL. */
 GBytes *seq_safetensors_write (
     const SeqTensorData *tensors, guint n_tensors, GHashTable *metadata);
 

@@ -4,9 +4,8 @@
  *
  * A recurrent module P has P weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k},
  * bias_hh_l{k}, weight_hr_l{k} (projection); the Cell classes have no _l{k}.
- * Which class it is follows from rows over columns of weight_hh. Other matrices
- * are the head. What a state_dict cannot say (relu, residual, activations) the
- * hints do.
+ * The class follows from the rows and columns of weight_hh. Other matrices are
+ * the head. Hints say what a state_dict cannot (relu, residual, activations).
  */
 #include "src/io/statedict.h"
 #include "src/io/json.h"
@@ -183,7 +182,7 @@ set (SeqBuilder *builder, guint layer, const char *tensor, const SeqArray *a,
       (gsize) a->shape[0], matrix ? (gsize) a->shape[1] : 1, layout, error);
 }
 
-/* The GRU's two biases: r and z add up, n's recurrent one stays apart. */
+/* The two biases of a GRU: they add up for r and z, and stay separate for n. */
 static gboolean
 set_gru_biases (SeqBuilder *builder, guint layer, const SeqArray *ih,
     const SeqArray *hh, gsize h, GError **error)
@@ -293,7 +292,7 @@ add_layer (SeqBuilder *builder, GPtrArray *arrays, const Module *module,
   return seq_builder_layer (builder, (guint) layer)->n_out;
 }
 
-/* Layers of a module: consecutive k from 0. */
+/* Counts the layers of a module: consecutive k from 0. */
 static gboolean
 count_layers (GPtrArray *arrays, Module *module, GError **error)
 {
@@ -524,7 +523,7 @@ add_lists (GPtrArray *arrays, json_t *root, GError **error)
   {
     SeqArray *array;
 
-    if (!json_is_array (value)) /* a fact beside the tensors */
+    if (!json_is_array (value)) /* not a tensor */
       continue;
     array = seq_json_array (value, key, key, error);
     if (!array)
@@ -534,8 +533,8 @@ add_lists (GPtrArray *arrays, json_t *root, GError **error)
   return TRUE;
 }
 
-/* Names of tensors on top of a JSON object; all safetensors that are not our
- * own. */
+/* A JSON object with tensors at the top level, or any safetensors file that is
+ * not our own. */
 static gboolean
 sniff (const SeqFile *file)
 {

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 extern const char *const seq_state_dict_hints[];
 
 /* A builder with all layers of a state_dict, [SeqArray]; the caller adds what
- * else the file says and ends it by seq_reader_finish(). */
+ * else the file says and calls seq_reader_finish(). */
 SeqBuilder *seq_state_dict_build (
     GPtrArray *arrays, const SeqFile *file, GError **error);
 

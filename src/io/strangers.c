@@ -17,7 +17,8 @@ is_empty (const SeqFile *file)
   return file->size == 0;
 }
 
-/* Whether the first byte that is not space, nor a byte order mark, is `c`. */
+/* Whether the first character after white space and a byte order mark is `c`.
+ */
 static gboolean
 begins_with (const SeqFile *file, char c)
 {
@@ -108,15 +109,15 @@ is_checkpoint (const SeqFile *file)
 #define KERAS                                                                  \
   "convert it: python3 docs/examples/keras-to-rtneural.py FILE model.json"
 
-/* The first that fits tells: so what is more special stands first. */
+/* The first match counts, so special cases come before general ones. */
 static const struct {
   const char *what;   /* "FILE: this is a web page; expected a model file" */
-  const char *advice; /* what to do then; FILE stands for its name */
+  const char *advice; /* what to do; FILE is replaced by its name */
   gboolean (*sniff) (const SeqFile *file); /* or */
   const char *magic;                       /* at the beginning, or */
   gsize at;                                /* there */
-  gboolean parsed; /* sniff() looks at what is in JSON or safetensors; the
-                    * others at bytes, which in these can be any */
+  gboolean parsed; /* for JSON and safetensors files; the other rows look at raw
+                    * bytes, and apply to no such file */
 } strangers[] = {
   { "an empty file", "download or write it again", is_empty },
   { "a Git LFS pointer", "fetch what it points to: git lfs pull",

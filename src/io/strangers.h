@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* Whether a file is known to be something else than a model; then the error,
+/* Whether a file is known not to be a model. If so, the error,
  * SEQ_ERROR_FORMAT, says what it is and what to do. `name` is for messages. */
 gboolean seq_stranger_refuse (
     const SeqFile *file, const char *name, GError **error);

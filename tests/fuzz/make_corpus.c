@@ -29,14 +29,18 @@ write_kinds (const char *folder)
 
   for (guint k = 0; kinds[k]; k++)
     for (guint i = 0; formats[i]; i++) {
+      g_autoptr (GError) error = NULL;
       g_autoptr (SeqModel) model = seq_model_new_untrained (kinds[k]->name,
-          g_variant_new_parsed ("{'hidden_size': <3>, 'history': <16>}"), 2, 2,
-          FALSE, TRUE, 1, NULL);
-      g_autoptr (GBytes) bytes =
-          formats[i]->write ? formats[i]->write (model, NULL) : NULL;
+          g_variant_new_parsed ("{'hidden_size': <3>, 'order': <3>, "
+                                "'history': <16>, 'neighbours': <2>}"),
+          2, 2, FALSE, TRUE, 1, &error);
+      g_autoptr (GBytes) bytes = NULL;
       g_autofree char *name =
           g_strdup_printf ("%s-%s", formats[i]->name, kinds[k]->name);
 
+      if (!model)
+        g_error ("%s", error->message);
+      bytes = formats[i]->write ? formats[i]->write (model, NULL) : NULL;
       if (bytes)
         put (folder, name, bytes);
     }

@@ -134,7 +134,7 @@ trace_unsqueeze (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return FALSE;
 }
 
-/* One entry of an axis, which then is gone. */
+/* Takes one entry of an axis and drops the axis. */
 static gboolean
 trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
@@ -145,7 +145,7 @@ trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
 
   if (*error || !seq_onnx_axis (&axis, x->rank, error))
     return FALSE;
-  /* an axis whose length nobody knows yet may be time */
+  /* an axis of unknown length may be time */
   if (!index || index->rank > 0
       || (index->values[0] != 0 && index->values[0] != -1)
       || (!x->timed && !seq_onnx_is_unit (&x->axes[axis]))) {
@@ -157,7 +157,7 @@ trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return seq_onnx_drop_axis (y, (guint) axis, error);
 }
 
-/* All of an axis, or, of the input, the first features. */
+/* Takes all of an axis, or the first features of the input. */
 static gboolean
 slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
     GError **error)
@@ -223,13 +223,13 @@ trace_slice (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return TRUE;
 }
 
-/* What is left of x's axes while entries of a Reshape's target take theirs. */
+/* The axes of x that no entry of a Reshape's target has taken yet. */
 typedef struct {
   guint rank;
   SeqOnnxAxis axes[SEQ_ONNX_RANK];
 } Left;
 
-/* Takes the axis that entry `at` of the target names, from the right. */
+/* Takes the last axis that entry `at` of the target can mean. */
 static gboolean
 take_axis (Left *left, gint64 entry, guint at, SeqOnnxAxis *axis)
 {
@@ -255,8 +255,8 @@ take_axis (Left *left, gint64 entry, guint at, SeqOnnxAxis *axis)
   return FALSE;
 }
 
-/* Each entry of the target names an axis (0, its size, or a length that a run
- * would tell), is 1, or stands for all axes that no other one names. */
+/* Each entry of the target names an axis (by 0, its size, or a length known
+ * only at run time), is 1, or stands for all axes that no other entry names. */
 static gboolean
 trace_reshape (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)

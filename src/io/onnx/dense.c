@@ -45,8 +45,8 @@ trace_matmul (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return seq_onnx_layer (y, w->shape[rows_out], w->shape[!rows_out], error);
 }
 
-/* The values of a constant that stands beside n features: one for all, or one
- * each; times a factor. */
+/* Spreads a constant over n features: one value for all or one for each, times
+ * a factor. */
 static double *
 spread (const SeqArray *a, gsize n, double factor, GError **error)
 {
@@ -117,14 +117,14 @@ add_matmul (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error)
              chain, (guint) layer, c, seq_onnx_float (node, "beta", 1), error);
 }
 
-/* The other operand of a node of two. */
+/* The other input of a node with two. */
 static const SeqOnnxValue *
 other_of (SeqOnnxReader *reader, const Onnx__Node *node, guint port)
 {
   return node->n_input == 2 ? seq_onnx_input (reader, node, !port) : NULL;
 }
 
-/* Where, from the right, time stands; -1: nowhere. */
+/* The position of time, counted from the last axis; -1: none. */
 static gint
 place_of_time (const SeqOnnxValue *x, guint8 time)
 {
@@ -134,7 +134,7 @@ place_of_time (const SeqOnnxValue *x, guint8 time)
   return -1;
 }
 
-/* Of the last axis, or one where that is time; 0: unknown. */
+/* Size of the last axis, or 1 if that is time; 0: unknown. */
 static guint64
 features_of (const SeqOnnxValue *x, guint8 time)
 {
@@ -143,7 +143,7 @@ features_of (const SeqOnnxValue *x, guint8 time)
              : 1;
 }
 
-/* y = signal + input, or + its first features. */
+/* y = signal + input, or the first features of the input. */
 static gboolean
 trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
     GError **error)
@@ -175,7 +175,8 @@ trace_residual (const SeqOnnxValue *a, const SeqOnnxValue *b, SeqOnnxValue *y,
   return TRUE;
 }
 
-/* Add, Sub, Mul, Div: with a constant a layer, with a signal a residual. */
+/* Add, Sub, Mul, Div: a layer if one input is constant; Add of two signals is
+ * the residual connection. */
 static gboolean
 trace_arithmetic (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)

@@ -2,9 +2,9 @@
  * Slice and Concat, transposed heads, shapes of initial states.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Most of it is one walk over the output with a stride an axis: a permutation,
- * a stretch or a stride of zero. Expand and Concat can make much of little, so
- * that every number made counts against a budget.
+ * Most operators are one walk over the output with a stride for each axis.
+ * Expand and Concat can make large constants from small ones, so every number
+ * counts against a budget.
  */
 #include "src/io/onnx/onnx.h"
 
@@ -13,7 +13,7 @@
 
 typedef struct {
   const Onnx__Node *node;
-  const SeqArray *const *in; /* NULL: absent, also behind the last */
+  const SeqArray *const *in; /* NULL: absent, also after the last */
   SeqOnnxSource *source;
 } Fold;
 
@@ -43,7 +43,7 @@ seq_onnx_array (
   return array;
 }
 
-/* Numbers from one axis' step to the next, row-major. */
+/* Row-major strides, in numbers. */
 static void
 strides_of (const SeqArray *a, gssize *strides)
 {
@@ -344,8 +344,8 @@ gather (const Fold *f, GError **error)
   return y;
 }
 
-/* A shape that was computed: lengths that only a run would tell are the
- * batch's here, and that is 1. */
+/* Reads a computed shape. A length known only at run time is taken for the
+ * batch, which is 1. */
 static gboolean
 shape_of (const SeqArray *numbers, guint64 *shape, guint *rank, GError **error)
 {
@@ -363,7 +363,7 @@ shape_of (const SeqArray *numbers, guint64 *shape, guint *rank, GError **error)
   return TRUE;
 }
 
-/* Spreads x over a shape that numpy's rules make of both. */
+/* Broadcasts x by numpy's rules. */
 static SeqArray *
 broadcast (const SeqArray *x, const guint64 *wanted, guint n_wanted,
     SeqOnnxSource *source, GError **error)
@@ -494,7 +494,7 @@ arithmetic (const Fold *f, GError **error)
   return a;
 }
 
-/* Shapes that are chosen: all three inputs are of one shape, or one value. */
+/* Where, as shapes need it: each input has the same shape or one value. */
 static SeqArray *
 where (const Fold *f, GError **error)
 {
@@ -529,7 +529,7 @@ shape (const Fold *f, GError **error)
   return y;
 }
 
-/* Repeats: of an axis of one, as many times as the batch is large. */
+/* Tile, of axes with one entry. */
 static SeqArray *
 tile (const Fold *f, GError **error)
 {
@@ -549,7 +549,7 @@ tile (const Fold *f, GError **error)
   return broadcast (x, repeats, rank, f->source, error);
 }
 
-/* How many elements, as shapes are worked out: over all axes. */
+/* ReduceProd, as shapes need it: over all axes of a list. */
 static SeqArray *
 reduce_prod (const Fold *f, GError **error)
 {

@@ -2,17 +2,17 @@
  * residual connection, as PyTorch, keras2onnx and tf2onnx write them.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The format orders nodes so that each stands after those it needs. One pass
- * over them gives every name a value: a constant (folded as far as it goes), a
- * signal, or the reason why it can't be run, which matters only if the output
- * hangs on it. A signal knows the signal that it was made of, so that the
- * output's line, read back to the graph's input, is the chain of layers.
+ * Nodes come after the nodes they need. One pass gives every name a value: a
+ * constant (folded as far as possible), a signal, or the reason why it cannot
+ * run, which matters only if the output depends on it. A signal points to the
+ * signal it was made from: followed back from the output to the graph's input,
+ * these are the chain of layers.
  *
- * A stream has one batch and no length. So each axis of a signal says which
- * axes of the graph's input lie in it: a recurrent node must run along the
- * axis of time, whatever Transpose, Squeeze and Reshape did before, and nothing
- * may take time apart or mix it with features. Lengths that exporters bake in
- * are not compared.
+ * A stream has one batch and no fixed length. So each axis of a signal records
+ * which axes of the graph's input it contains: recurrent nodes must all run
+ * along the axis of time, after any Transpose, Squeeze and Reshape, and
+ * nothing may split time or mix it with features. Lengths that exporters wrote
+ * into the graph are not compared.
  */
 #include "src/io/onnx/onnx.h"
 
@@ -24,8 +24,8 @@
 #define MAX_INPUTS 64 /* of a graph, without initializers */
 #define MAX_LAYERS 1024
 #define MAX_NODE_INPUTS 256
-#define MAX_NAMES (1 << 15) /* so that names made to collide cost little */
-#define MAX_PLACES 500 /* bytes of a message that names place after place */
+#define MAX_NAMES (1 << 15) /* bounds the cost of colliding names */
+#define MAX_PLACES 500      /* bytes of an error; a longer one gets no place */
 
 /* --- values ------------------------------------------------------------------
  */
@@ -58,7 +58,7 @@ refuse (SeqOnnxReader *reader, SeqOnnxValue *value, GError *why)
   return value;
 }
 
-/* The value of that name; initializers are read when first asked for. */
+/* Returns the value of a name; initializers are read on first use. */
 static const SeqOnnxValue *
 value_of (SeqOnnxReader *reader, const char *name)
 {
@@ -91,7 +91,8 @@ seq_onnx_input (SeqOnnxReader *reader, const Onnx__Node *node, guint i)
              : NULL;
 }
 
-/* Places are nested as deep as the graph; messages are not. */
+/* Adds a place to an error, unless it is long enough: places nest as deep as
+ * the graph. */
 static void
 name_place (GError **error, const char *place)
 {
@@ -169,7 +170,7 @@ seq_onnx_layer (SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error)
 /* --- the pass over the nodes -------------------------------------------------
  */
 
-/* The lengths of a signal's axes, as far as the graph tells them. */
+/* The lengths of a signal's axes, as far as the graph tells. */
 static SeqArray *
 shape_of_signal (SeqOnnxReader *reader, const Onnx__Node *node,
     const SeqOnnxValue *x, GError **error)
@@ -194,7 +195,7 @@ shape_of_signal (SeqOnnxReader *reader, const Onnx__Node *node,
   return y;
 }
 
-/* A signal of the node's input `port`, or why there is none. */
+/* Makes y from the signal x, input `port` of the node. */
 static gboolean
 trace (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
@@ -222,7 +223,7 @@ trace (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return FALSE;
 }
 
-/* Outputs after the first: Y_h of a single frame is Y. */
+/* Adds the outputs after the first; Y_h of a single frame is Y. */
 static void
 add_outputs (
     SeqOnnxReader *reader, const Onnx__Node *node, const SeqOnnxValue *first)
@@ -274,7 +275,7 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
   if (node->n_output == 0
       || (*node->output[0]
           && g_hash_table_contains (reader->values, node->output[0])))
-    return; /* the first to compute a name is the one */
+    return; /* the first node that computes a name wins */
   for (guint i = 0; i < n; i++) {
     const SeqOnnxValue *value = seq_onnx_input (reader, node, i);
 
@@ -316,7 +317,7 @@ evaluate (SeqOnnxReader *reader, const Onnx__Node *node)
 /* --- from graph to model -----------------------------------------------------
  */
 
-/* Inputs that no initializer fills. */
+/* Adds the graph's inputs that have no initializer. */
 static gboolean
 add_inputs (SeqOnnxReader *reader, GError **error)
 {
@@ -360,8 +361,8 @@ add_inputs (SeqOnnxReader *reader, GError **error)
   return TRUE;
 }
 
-/* The output to run: the one that the hint `head` names, or the first that
- * hangs on the output of a recurrent node, or the first of a layer. */
+/* Chooses the output to run: the one that the hint `head` names, or the first
+ * that depends on the output of a recurrent node, or the first of a layer. */
 static const SeqOnnxValue *
 choose_output (SeqOnnxReader *reader, GVariant *hints, GError **error)
 {
@@ -396,7 +397,8 @@ choose_output (SeqOnnxReader *reader, GVariant *hints, GError **error)
   return best && !best->refused ? best : NULL;
 }
 
-/* The line of signals from the graph's input to the output. */
+/* The signals on the way from the graph's input to the output that become
+ * layers. */
 static GPtrArray *
 line_of (const SeqOnnxValue *output)
 {
@@ -408,8 +410,8 @@ line_of (const SeqOnnxValue *output)
   return line;
 }
 
-/* Features of the graph's input: what the first layer that counts them takes.
- */
+/* Features of the graph's input: as many as the first layer with a fixed width
+ * takes. */
 static guint64
 n_in_of (GPtrArray *line)
 {
@@ -421,7 +423,7 @@ n_in_of (GPtrArray *line)
   return input->rank ? input->axes[input->rank - 1].size : 0;
 }
 
-/* Facts that ONNX has no place for, as seq_format_onnx.write() adds them. */
+/* Reads the facts that write.c stores in the metadata. */
 static void
 set_facts (SeqBuilder *builder, guint n_in, const Onnx__Model *file)
 {
@@ -474,7 +476,7 @@ build (SeqOnnxReader *reader, const Onnx__Model *parts,
       return NULL;
     }
     if (chain.dense == dense)
-      chain.dense = -1; /* only what comes next can be its bias */
+      chain.dense = -1; /* only the next node can be its bias */
   }
   if (output->skip >= 0)
     seq_builder_set_skip (
@@ -549,8 +551,8 @@ read_graph (
   return model;
 }
 
-/* Field 1, ir_version, comes first: a small number. The length that safetensors
- * begin with can look the same. */
+/* The first field is ir_version, a small number. A safetensors file can begin
+ * with the same bytes. */
 static gboolean
 sniff (const SeqFile *file)
 {

@@ -2,9 +2,9 @@
  * the folding of constants.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A constant is a SeqArray, its numbers as doubles whatever their type was.
- * Where a shape is computed from the signal's, a length that only a run would
- * tell stands in it as SEQ_ONNX_LENGTH (axis of the graph's input).
+ * A constant is a SeqArray; its numbers are doubles, of whatever type they
+ * were. In a shape that is computed from a signal's, a length that is known
+ * only at run time is SEQ_ONNX_LENGTH (axis of the graph's input).
  */
 #pragma once
 
@@ -26,13 +26,13 @@ enum { /* TensorProto.DataType */
   SEQ_ONNX_BFLOAT16 = 16
 };
 
-/* Numbers that folding may make for each byte of weights: Slice, Concat,
- * Unsqueeze and Transpose each copy a weight, of two bytes or more, once. */
+/* Numbers that folding may make for each byte of the file: Slice, Concat,
+ * Unsqueeze and Transpose each copy a weight (of two bytes or more) once. */
 #define SEQ_ONNX_BUDGET 2
 
-/* Where constants come from, and how much they may still take. */
+/* Where constants come from, and how many more may be made. */
 typedef struct {
-  const char *folder; /* for data outside the file; NULL: nowhere */
+  const char *folder; /* for external data; NULL: none */
   gsize budget;       /* numbers that folding may still make */
   gsize outside;      /* bytes read from outside the file */
 } SeqOnnxSource;
@@ -41,7 +41,7 @@ typedef struct {
 
 /* "node 'head' (MatMul)", for messages; free with g_free(). */
 char *seq_onnx_label (const Onnx__Node *node);
-/* A name of the file's, clipped and valid UTF-8, for messages. */
+/* A name from the file, clipped and valid UTF-8, for messages. */
 char *seq_onnx_clip (const char *name);
 gboolean seq_onnx_is (const Onnx__Node *node, const char *op);
 const Onnx__Attribute *seq_onnx_attribute (
@@ -49,24 +49,25 @@ const Onnx__Attribute *seq_onnx_attribute (
 gint64 seq_onnx_int (const Onnx__Node *node, const char *name, gint64 fallback);
 double seq_onnx_float (
     const Onnx__Node *node, const char *name, double fallback);
-/* Whole numbers that older opsets have as an attribute and newer ones as an
- * input; *n = 0 if neither is there. values: [SEQ_ONNX_RANK]. */
+/* Whole numbers that are an attribute in older opsets and an input in newer
+ * ones; *n = 0 if both are missing. values: [SEQ_ONNX_RANK]. */
 gboolean seq_onnx_ints (const Onnx__Node *node, const char *name,
     const SeqArray *input, gint64 *values, guint *n, GError **error);
-/* Counts negative axes from the end, and refuses what is out of range. */
+/* Converts a negative axis, which counts from the end; checks the range. */
 gboolean seq_onnx_axis (gint64 *axis, guint rank, GError **error);
 
 /* --- constants ------------------------------------------------------------ */
 
-/* A tensor of the file, or of a file beside it. NULL: SEQ_ERROR. */
+/* Reads a tensor from the file or its external data. Errors: SEQ_ERROR. */
 SeqArray *seq_onnx_tensor (
     const Onnx__Tensor *tensor, SeqOnnxSource *source, GError **error);
 
-/* One of n numbers, not yet set, counted against the budget. */
+/* A new array of zeros, counted against the budget. */
 SeqArray *seq_onnx_array (
     const guint64 *shape, guint rank, SeqOnnxSource *source, GError **error);
 
-/* The only output of a node whose inputs are all constant (NULL: absent). */
+/* Computes the output of a node whose inputs are all constant (NULL: absent).
+ */
 SeqArray *seq_onnx_fold (const Onnx__Node *node, const SeqArray *const *in,
     SeqOnnxSource *source, GError **error);
 
@@ -86,7 +87,7 @@ typedef struct {
 const SeqOnnxCell *seq_onnx_cell_of_node (const Onnx__Node *node);
 const SeqOnnxCell *seq_onnx_cell_of_kind (const char *kind);
 
-#define SEQ_ONNX_FEATURES 0x80u /* in SeqOnnxAxis.of: what a layer made */
+#define SEQ_ONNX_FEATURES 0x80u /* in SeqOnnxAxis.of: a layer's outputs */
 
 typedef struct {
   guint8 of;    /* a bit for each axis of the graph's input; 0: none */
@@ -98,17 +99,17 @@ typedef struct _SeqOnnxOp SeqOnnxOp;
 
 struct _SeqOnnxValue {
   SeqArray *constant;       /* a constant, owned; else */
-  const GError *refused;    /* why it can't be run; else a signal: */
-  guint64 inputs;           /* of the graph, that it hangs on, a bit each */
-  gboolean recurrent;       /* it hangs on the output of a recurrent node */
+  const GError *refused;    /* why it cannot run; else a signal: */
+  guint64 inputs;           /* bits: the graph's inputs it depends on */
+  gboolean recurrent;       /* it depends on a recurrent node */
   const SeqOnnxValue *from; /* NULL: an input of the graph */
-  const Onnx__Node *node;   /* what made it of that */
+  const Onnx__Node *node;   /* and what made it from that */
   const SeqOnnxOp *op;
   guint n_layers; /* up to here */
   guint64 n_in;   /* features that the node takes; 0: any */
   guint rank;
   SeqOnnxAxis axes[SEQ_ONNX_RANK];
-  gboolean timed; /* a recurrent node has told which axis is time: */
+  gboolean timed; /* a recurrent node has shown which axis is time: */
   guint8 time;
   gboolean sliced; /* it is the first features of the input */
   gint64 skip;     /* features of the input added to it; -1: none,
@@ -125,24 +126,24 @@ typedef struct {
   SeqOnnxSource source;
 } SeqOnnxReader;
 
-/* A chain in the making. */
+/* A chain that is being built. */
 typedef struct {
   SeqOnnxReader *reader;
   SeqBuilder *builder;
-  gint dense; /* the layer that an Add can give a bias to; -1: none */
+  gint dense; /* a layer whose bias an Add can set; -1: none */
 } SeqOnnxChain;
 
 struct _SeqOnnxOp {
   const char *type;
-  /* From the signal x, input `port` of the node, to y, a copy of it that
-   * already hangs on it. */
+  /* Makes y, given as a copy of x with `from` set, from the signal x, input
+   * `port` of the node. */
   gboolean (*trace) (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
       const SeqOnnxValue *x, SeqOnnxValue *y, GError **error);
   gboolean (*add) (SeqOnnxChain *chain, const SeqOnnxValue *v, GError **error);
 };
 
-/* Whether a number of a shape, or of a Slice, is the length of an axis that
- * comes from the graph's input. */
+/* Whether a number in a shape or a Slice is the length of an axis of the
+ * graph's input. */
 static inline gboolean
 seq_onnx_is_length (gint64 number, guint8 of)
 {
@@ -170,14 +171,14 @@ const SeqOnnxValue *seq_onnx_input (
 /* The same as a constant; NULL without an error: absent. */
 const SeqArray *seq_onnx_constant (SeqOnnxReader *reader,
     const Onnx__Node *node, guint i, const char *what, GError **error);
-/* Makes y the output of a layer of n_in inputs (0: as many as come) and n_out
- * outputs (0: as many as come), which are its last axis. */
+/* Makes y the output of a layer along the last axis, with n_in inputs and n_out
+ * outputs (0: as many as there are). */
 gboolean seq_onnx_layer (
     SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error);
-/* Takes out an axis, which must have one entry. */
+/* Drops an axis, which must have one entry. */
 gboolean seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error);
 
-/* What can be run on signals; type NULL ends. */
+/* The operators that run on signals; the last has no type. */
 extern const SeqOnnxOp seq_onnx_recurrent_ops[]; /* RNN, LSTM, GRU */
 extern const SeqOnnxOp seq_onnx_dense_ops[];     /* and elementwise ones */
 extern const SeqOnnxOp seq_onnx_axes_ops[];      /* that only move axes */

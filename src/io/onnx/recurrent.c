@@ -81,7 +81,7 @@ check_activations (
   return TRUE;
 }
 
-/* Attributes that change what is computed. */
+/* Refuses attributes that change the computation. */
 static gboolean
 check_attributes (SeqOnnxReader *reader, const Onnx__Node *node,
     const SeqOnnxCell *cell, GError **error)
@@ -130,8 +130,8 @@ matrix_of (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
   return NULL;
 }
 
-/* initial_h or initial_c, [h]: a constant, or zeros where it is absent or a
- * state that the caller of the graph would hand in. */
+/* initial_h or initial_c, [h]: a constant; or zeros if it is absent or an input
+ * that the graph's caller would set. */
 static double *
 state_of (SeqOnnxReader *reader, const Onnx__Node *node, guint i,
     const char *what, guint64 data, gsize h, GError **error)
@@ -235,8 +235,8 @@ set_state (SeqOnnxChain *chain, guint layer, const char *tensor,
       chain->builder, layer, tensor, tensor, state, h, 1, NULL, error);
 }
 
-/* B: [1][2 G H]: the input's biases, then the recurrent ones. Both add up, but
- * for those of a GRU's n. */
+/* B: [1][2 G H]: the input biases, then the recurrent ones. They add up, except
+ * those of a GRU's n. */
 static gboolean
 set_bias (SeqOnnxChain *chain, const SeqOnnxCell *cell, guint layer,
     const SeqArray *b, gsize h, GError **error)
@@ -245,7 +245,7 @@ set_bias (SeqOnnxChain *chain, const SeqOnnxCell *cell, guint layer,
   const SeqLayout second = { .gates = cell->gates, .add = TRUE };
   gsize n = cell->n_gates * h;
   g_autofree double *recurrent = NULL;
-  gboolean hn = cell->resets; /* n's recurrent bias is apart */
+  gboolean hn = cell->resets; /* the recurrent bias of n is separate */
 
   if (b->n_values != 2 * n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,

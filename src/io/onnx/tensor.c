@@ -2,8 +2,8 @@
  * and the attributes of nodes.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Numbers lie in raw_data, in a list by their type, or outside: location,
- * offset and length within the model's own folder and nowhere else.
+ * Numbers are in raw_data, in a list by their type, or external: location,
+ * offset and length of a file inside the model's folder.
  */
 #include "src/io/file.h"
 #include "src/io/onnx/onnx.h"
@@ -114,7 +114,7 @@ entry_of (const Onnx__Tensor *tensor, const char *key)
   return NULL;
 }
 
-/* A regular file inside the folder, whatever links there are; or -1. */
+/* Opens a regular file inside the folder, also after following links; or -1. */
 static int
 open_beside (const char *folder, const char *location, GError **error)
 {
@@ -161,7 +161,7 @@ number_of (const Onnx__Tensor *tensor, const char *key, guint64 fallback,
   return FALSE;
 }
 
-/* The size bytes of a tensor that lies outside. */
+/* Reads the `size` bytes of an external tensor. */
 static guint8 *
 read_outside (const Onnx__Tensor *tensor, gsize size, SeqOnnxSource *source,
     GError **error)
@@ -286,7 +286,7 @@ decode (const guint8 *raw, gint32 type, double *values, gsize n)
   }
 }
 
-/* The lists that protobuf has by type; FALSE if theirs is not n long. */
+/* Reads the list for the tensor's type; FALSE if it does not have n entries. */
 static gboolean
 decode_list (const Onnx__Tensor *tensor, double *values, gsize n)
 {
@@ -318,8 +318,8 @@ decode_list (const Onnx__Tensor *tensor, double *values, gsize n)
   return TRUE;
 }
 
-/* rank, and bytes of the data; the file's own numbers are not counted against
- * the budget of folding, since it holds them. */
+/* Checks the dimensions; size: bytes of the data. The file's own numbers do not
+ * count against the budget of folding. */
 static gboolean
 measure (
     const Onnx__Tensor *tensor, SeqArray *array, gsize *size, GError **error)

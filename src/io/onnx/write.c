@@ -4,8 +4,8 @@
  *   input [1, time, n_in] -> Transpose -> (RNN, LSTM, GRU -> Squeeze | MatMul
  * -> Add | ...) -> Transpose -> [Add of the input] -> output [1, time, n_out]
  *
- * Time stands first in between, as ONNX' recurrent nodes want it. Messages are
- * made as protobuf-c would have made them, so that it can free them.
+ * In between, time comes first, as ONNX' recurrent nodes need it. Messages are
+ * allocated as protobuf-c does, so that it can free them.
  */
 #include "src/io/onnx/onnx.h"
 
@@ -18,7 +18,7 @@
 typedef struct {
   const SeqModel *model;
   GPtrArray *nodes, *tensors;
-  char *signal; /* what the last node made */
+  char *signal; /* the output of the last node */
 } Writer;
 
 static void
@@ -41,7 +41,7 @@ tensor_free (gpointer tensor)
   onnx__tensor__free_unpacked (tensor, NULL);
 }
 
-/* "2_W": the nth tensor or signal of what. */
+/* A new name, such as "2_W". */
 static char *
 fresh (Writer *w, const char *what)
 {
@@ -105,8 +105,8 @@ add_int (Writer *w, const char *what, gint64 value)
   return t->name;
 }
 
-/* A node of the signal and further inputs (NULL ends); its output is the signal
- * from now on. */
+/* Adds a node with the signal and more inputs (NULL-terminated). Its output is
+ * the new signal. */
 static Onnx__Node *
 add_node (Writer *w, const char *op, const char *const *more)
 {
@@ -196,7 +196,7 @@ add_gates (Writer *w, guint layer, const char *tensor, const char *what,
   return t->name;
 }
 
-/* B: [1][2 G H]; the recurrent half is zero, but for a GRU's n. */
+/* B: [1][2 G H]; the recurrent half is zero, except a GRU's n. */
 static const char *
 add_biases (Writer *w, guint layer, const guint8 *gates)
 {
@@ -216,7 +216,7 @@ add_biases (Writer *w, guint layer, const guint8 *gates)
   return t->name;
 }
 
-/* h0 or c0 as [1][1][H], or "" where there is none. */
+/* h0 or c0 as [1][1][H], or "" if the layer has none. */
 static const char *
 add_state (Writer *w, guint layer, const char *tensor)
 {
@@ -355,7 +355,7 @@ write_layer (Writer *w, guint layer, GError **error)
 /* --- what stands around the layers ------------------------------------------
  */
 
-/* Adds what scales a signal, shift before or after the product. */
+/* Adds the nodes that scale and then shift a signal. */
 static void
 write_scaling (Writer *w, const double *scale, const double *shift, guint n)
 {
@@ -446,7 +446,7 @@ add_metadata (Onnx__Model *file, const char *key, const char *value)
   file->metadata_props[file->n_metadata_props++] = e;
 }
 
-/* A fact that a graph has no place for. */
+/* Adds a fact that a graph cannot hold; 0: nothing. */
 static void
 add_number (Onnx__Model *file, const char *key, double value)
 {
@@ -456,9 +456,8 @@ add_number (Onnx__Model *file, const char *key, double value)
     add_metadata (file, key, g_ascii_dtostr (text, sizeof text, value));
 }
 
-/* Messages one after another are one message: opset_import, without which no
- * reader runs a graph, comes last, so that a file that was cut short never
- * passes for a whole one. */
+/* Packs a file with opset_import last: readers need it, so a truncated file is
+ * never taken for a whole one. (Concatenated messages are one message.) */
 static GBytes *
 pack_opset_last (Onnx__Model *file)
 {
@@ -478,7 +477,7 @@ pack_opset_last (Onnx__Model *file)
   return g_bytes_new_take (bytes, n + n_last);
 }
 
-/* The file around the nodes and tensors, which it takes. */
+/* Makes the file; takes the nodes and tensors. */
 static GBytes *
 pack (Writer *w)
 {
