@@ -32,7 +32,7 @@ write_model (const char *path, const char *format)
 
     if (!seq_model_save (model, path, format, NULL)
         || g_stat (path, &about) != 0)
-      g_error ("%s can't be written", path);
+      g_error ("%s: cannot be written", path);
     hidden_size += MAX (1, hidden_size / 8);
   }
   return (gsize) about.st_size;

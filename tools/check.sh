@@ -97,8 +97,10 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 tests build-sanitize --suite main --no-suite slow
 
 step "build in build-threads/, with ThreadSanitizer"
-build build-threads -Db_sanitize=thread -Db_lundef=false -Doptimization=1 \
+configure build-threads -Db_sanitize=thread -Db_lundef=false -Doptimization=1 \
   -Ddouble=false
-step "test the element's threads"
+quietly ninja -C build-threads plugin/libgstseqfilter.so tests/test_train \
+  tests/gst/gst-state tests/gst/gst-modelfile
+step "test the threads of the element and of the trainer"
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
-tests build-threads -t 10 'gst state' 'gst modelfile'
+tests build-threads -t 10 train 'gst state' 'gst modelfile'

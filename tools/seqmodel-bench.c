@@ -52,10 +52,7 @@ seqmodel_bench (int argc, char **argv)
 {
   g_auto (GStrv) hints = NULL;
   const GOptionEntry entries[] = {
-    { "hint", 0, 0, G_OPTION_ARG_STRING_ARRAY, &hints,
-        "what the file cannot say: nonlinearity, residual, "
-        "output_activation, head_activation, head, rate",
-        "KEY=VALUE" },
+    HINTS_OPTION (&hints),
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("FILE");
@@ -64,9 +61,10 @@ seqmodel_bench (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   g_option_context_set_summary (context,
-      "Measures what the model costs on this machine, beside the least that "
-      "its peaks would\nallow, and how far int16 and int8 weights are from "
-      "float.");
+      "Measures what a frame of the model costs on this machine, beside the "
+      "least that the\nmachine's peaks allow, and how far int16 and int8 "
+      "weights are from float.");
+  hints_describe (context);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return seqmodel_usage_error ("bench", "%s", error->message);

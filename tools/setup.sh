@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 begun=$(date +%s)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # step TEXT...: says what comes next, and after how many minutes and seconds.
 step () {
@@ -77,12 +78,15 @@ build_packages () {
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good alsa-utils
 }
 
-# build DIR [meson option...]: configures once, then builds.
+# configure DIR [meson option...]: once.
+configure () {
+  [ -f "$1/build.ninja" ] || quietly meson setup "$@"
+}
+
+# build DIR [meson option...]: configures, then builds everything.
 build () {
-  dir=$1
-  shift
-  [ -f "$dir/build.ninja" ] || quietly meson setup "$dir" "$@"
-  quietly ninja -C "$dir"
+  configure "$@"
+  quietly ninja -C "$1"
 }
 
 # One run at a time works in this folder.
