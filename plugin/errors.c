@@ -5,7 +5,7 @@
 
 void
 gst_seq_post_error (
-    GstElement *element, GstMessageType type, const GError *error, char *debug)
+    GstSeqFilter *self, GstMessageType type, const GError *error, char *debug)
 {
   static const struct {
     gint code; /* of SEQ_ERROR */
@@ -33,6 +33,6 @@ gst_seq_post_error (
       domain = table[i].domain ();
       code = table[i].gst_code;
     }
-  gst_element_message_full (element, type, domain, code,
+  gst_element_message_full (GST_ELEMENT (self), type, domain, code,
       g_strdup (error->message), debug, __FILE__, G_STRFUNC, __LINE__);
 }

@@ -1,66 +1,21 @@
-/* filter-properties.c: the properties of seqfilter.
+/* filter-properties.c: properties, and what follows when they are set.
  * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A setting of the model (the table of settings.h) or of its file is stored,
+ * and then, once for all that one g_object_set() sets, planned and carried out
+ * by the host. What the host refuses is taken back. `state` goes to the host at
+ * once. The rest is copied by the streaming thread once a buffer.
  */
 #include "plugin/filter.h"
 
 #include "src/io/load.h"
-#include "src/model.h"
 
-/* The first nick of a value is the core's name of the kind. */
-const GEnumValue gst_seq_filter_models[] = {
-  { NAIVE, "Nearest neighbours in everything heard so far", "naive" },
-  { AR, "Linear in the last samples (recursive least squares)", "ar" },
-  { MARKOV, "Transitions between quantised levels", "markov" },
-  { RNN, "Elman's recurrent network", "rnn" },
-  { LSTM, "Long short-term memory", "lstm" },
-  { GRU, "Gated recurrent unit", "gru" },
-  { AR, "The same as ar", "autoregressive" },
-  { RNN, "The same as rnn", "elman" },
-  { 0, NULL, NULL },
-};
+GParamSpec *gst_seq_filter_props[N_PROPS];
 
-static const GEnumValue learns[] = {
-  { LEARN_AUTO, "On, but off for a model from a file", "auto" },
-  { LEARN_OFF, "Nothing is learnt; what was learnt stays", "off" },
-  { LEARN_GRADIENT, "Truncated back-propagation through time", "gradient" },
-  { LEARN_READOUT, "The read-out alone, by recursive least squares",
-      "readout" },
-  { LEARN_BOTH,
-      "The read-out by recursive least squares, the layers before it by "
-      "gradient",
-      "both" },
-  { LEARN_ON, "What measured best for the model", "on" },
-  { 0, NULL, NULL },
-};
-
-static const GEnumValue switches[] = {
-  { SWITCH_AUTO, "What measured best for the model", "auto" },
-  { SWITCH_OFF, "Off", "off" },
-  { SWITCH_ON, "On", "on" },
-  { 0, NULL, NULL },
-};
-
-const GEnumValue gst_seq_filter_precisions[] = {
-  { 0, "Weights are 32-bit floats", "float" },
-  { 1, "Recurrent weights are 16-bit integers, with a scale a row", "int16" },
-  { 2, "Recurrent weights are 8-bit integers, with a scale a row", "int8" },
-  { 0, NULL, NULL },
-};
-
-static const GEnumValue channel_modes[] = {
-  { SEQ_CHANNELS_AUTO, "Joint if the model was made for so many channels",
-      "auto" },
-  { SEQ_CHANNELS_INDEPENDENT, "Each channel has a state of its own",
-      "independent" },
-  { SEQ_CHANNELS_JOINT, "All channels are one input vector", "joint" },
-  { 0, NULL, NULL },
-};
-
-static const GEnumValue rate_modes[] = {
-  { RATE_MODEL, "The stream has the rate that the model was made for",
-      "model" },
-  { RATE_IGNORE, "The model runs at any rate", "ignore" },
-  { 0, NULL, NULL },
+static const BufferSettings default_buffer_settings = {
+  .emit = EMIT_PREDICTION,
+  .interval = 100 * GST_MSECOND,
+  .mix = 1,
 };
 
 static const GFlagsValue emits[] = {
@@ -69,23 +24,197 @@ static const GFlagsValue emits[] = {
   { 1 << SEQ_OUTPUT_RESIDUAL, "The input less the forecast made for it",
       "residual" },
   { 1 << SEQ_OUTPUT_SCORE,
-      "Surprise: the residual's size over its running RMS, or for markov "
-      "-log2 of the probability of what came (integer formats: / 256)",
+      "Surprise: the residual's size over its running RMS, or -log2 of the "
+      "probability of what came where the model knows it (integer formats: "
+      "/ 256)",
       "score" },
   { 0, NULL, NULL },
 };
 
-/* Whole numbers stand for what the option wants; whether it is one at all, who
- * reads it says. */
-GVariant *
-gst_seq_options (const GstStructure *options)
+void
+gst_seq_filter_init_settings (GstSeqFilter *self)
+{
+  Settings *settings = &self->settings;
+
+  seq_settings_copy (&settings->model, &seq_default_settings);
+  settings->buffer = default_buffer_settings;
+}
+
+void
+gst_seq_filter_clear_settings (GstSeqFilter *self)
+{
+  Settings *settings = &self->settings;
+
+  seq_settings_clear (&settings->model);
+  seq_settings_clear (&settings->of_file);
+  g_clear_pointer (&settings->model_options, gst_structure_free);
+  g_clear_pointer (&settings->state_file, g_free);
+}
+
+static gboolean
+is_setting (guint id)
+{
+  return id > PROP_0 && id <= SEQ_N_SETTINGS;
+}
+
+static gboolean
+is_knob (guint id)
+{
+  return id >= PROP_PARAM1 && id < PROP_PARAM1 + N_KNOB_PROPS;
+}
+
+/* --- values ----------------------------------------------------------------
+ */
+
+/* The enum's value of a kind: its place among the choices. */
+static gint
+find_kind (const char *name)
+{
+  const SeqKind *const *kinds = seq_kind_choices ();
+  gint i = 0;
+
+  while (!g_str_equal (kinds[i]->name, name))
+    i++;
+  return i;
+}
+
+static void
+get_uints (GVariant *array, GValue *value)
+{
+  gsize n = 0;
+  const guint32 *uints =
+      array ? g_variant_get_fixed_array (array, &n, sizeof (guint32)) : NULL;
+
+  for (gsize i = 0; i < n; i++) {
+    GValue one = G_VALUE_INIT;
+
+    g_value_init (&one, G_TYPE_INT);
+    g_value_set_int (&one, (gint) uints[i]);
+    gst_value_array_append_and_take_value (value, &one);
+  }
+}
+
+static GVariant *
+uints_of (const GValue *value)
+{
+  guint n = gst_value_array_get_size (value);
+  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("au"));
+
+  for (guint i = 0; i < n; i++)
+    g_variant_builder_add (&builder, "u",
+        (guint) g_value_get_int (gst_value_array_get_value (value, i)));
+  return n ? g_variant_ref_sink (g_variant_builder_end (&builder))
+           : (g_variant_builder_clear (&builder), NULL);
+}
+
+static void
+set_setting (SeqSettings *settings, SeqSetting id, const GValue *value)
+{
+  const SeqSettingInfo *info = &seq_setting_infos[id];
+  gpointer at = G_STRUCT_MEMBER_P (settings, info->offset);
+
+  switch (info->type) {
+    case SEQ_TYPE_KIND:
+      *(const char **) at = seq_kind_choices ()[g_value_get_enum (value)]->name;
+      break;
+    case SEQ_TYPE_UINT:
+      *(guint *) at = g_value_get_uint (value);
+      break;
+    case SEQ_TYPE_UINT64:
+      *(guint64 *) at = g_value_get_uint64 (value);
+      break;
+    case SEQ_TYPE_DOUBLE:
+      *(double *) at = g_value_get_double (value);
+      break;
+    case SEQ_TYPE_CHOICE:
+      *(guint *) at = (guint) g_value_get_enum (value);
+      break;
+    case SEQ_TYPE_UINTS:
+      g_clear_pointer ((GVariant **) at, g_variant_unref);
+      *(GVariant **) at = uints_of (value);
+      break;
+  }
+  if (info->change == SEQ_CHANGE_MODEL)
+    settings->given |= SEQ_BIT (id);
+}
+
+/* off stops learning and leaves the way as it is. */
+static void
+set_learn (SeqSettings *settings, guint learn)
+{
+  settings->learning = learn != SEQ_LEARN_OFF;
+  if (settings->learning)
+    settings->learn = learn;
+}
+
+static void
+get_setting (const SeqSettings *settings, SeqSetting id, GValue *value)
+{
+  const SeqSettingInfo *info = &seq_setting_infos[id];
+  gconstpointer at = G_STRUCT_MEMBER_P (settings, info->offset);
+
+  switch (info->type) {
+    case SEQ_TYPE_KIND:
+      g_value_set_enum (value, find_kind (*(const char *const *) at));
+      break;
+    case SEQ_TYPE_UINT:
+      g_value_set_uint (value, *(const guint *) at);
+      break;
+    case SEQ_TYPE_UINT64:
+      g_value_set_uint64 (value, *(const guint64 *) at);
+      break;
+    case SEQ_TYPE_DOUBLE:
+      g_value_set_double (value, *(const double *) at);
+      break;
+    case SEQ_TYPE_CHOICE:
+      g_value_set_enum (value, (gint) * (const guint *) at);
+      break;
+    case SEQ_TYPE_UINTS:
+      get_uints (*(GVariant *const *) at, value);
+      break;
+  }
+}
+
+static void
+set_knobs (BufferSettings *buffer, const GValue *value)
+{
+  guint n = gst_value_array_get_size (value);
+
+  if (n > MAX_KNOBS)
+    g_warning ("params has %u values; expected %u or fewer: the others are "
+               "ignored",
+        n, MAX_KNOBS);
+  buffer->n_knobs = MAX (buffer->n_knobs, MIN (n, MAX_KNOBS));
+  for (guint i = 0; i < buffer->n_knobs; i++)
+    buffer->knobs[i] =
+        i < n ? g_value_get_double (gst_value_array_get_value (value, i)) : 0;
+}
+
+static void
+get_knobs (const BufferSettings *buffer, GValue *value)
+{
+  for (guint i = 0; i < buffer->n_knobs; i++) {
+    GValue knob = G_VALUE_INIT;
+
+    g_value_init (&knob, G_TYPE_DOUBLE);
+    g_value_set_double (&knob, buffer->knobs[i]);
+    gst_value_array_append_and_take_value (value, &knob);
+  }
+}
+
+/* The fields of `model-options` as a{sv}, keys as the core spells them; NULL:
+ * none. Who reads an option checks whether its type will do. */
+static GVariant *
+options_of (const GstStructure *structure)
 {
   GVariantDict dict;
 
+  if (!structure)
+    return NULL;
   g_variant_dict_init (&dict, NULL);
-  for (gint i = 0; options && i < gst_structure_n_fields (options); i++) {
-    const char *field = gst_structure_nth_field_name (options, (guint) i);
-    const GValue *value = gst_structure_get_value (options, field);
+  for (gint i = 0; i < gst_structure_n_fields (structure); i++) {
+    const char *field = gst_structure_nth_field_name (structure, (guint) i);
+    const GValue *value = gst_structure_get_value (structure, field);
     g_autofree char *key = g_strdelimit (g_strdup (field), "-", '_');
     GValue number = G_VALUE_INIT;
 
@@ -96,10 +225,10 @@ gst_seq_options (const GstStructure *options)
                && g_value_transform (value, &number)) {
       double x = g_value_get_double (&number);
 
-      if (g_str_equal (key, "rate") || x < 0 || x != (guint) x)
-        g_variant_dict_insert (&dict, key, "d", x);
-      else
+      if (x >= 0 && x == (guint) x)
         g_variant_dict_insert (&dict, key, "u", (guint) x);
+      else
+        g_variant_dict_insert (&dict, key, "d", x);
     } else {
       g_variant_dict_insert (&dict, key, "b", TRUE); /* of no option's type */
     }
@@ -108,13 +237,415 @@ gst_seq_options (const GstStructure *options)
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
-static GType
-enum_type (const char *name, const GEnumValue *values)
+/* --- what follows ----------------------------------------------------------
+ */
+
+/* Returns how many changes it has. */
+static guint
+copy_model_settings (GstSeqFilter *self, SeqSettings *model)
 {
-  GType type = g_enum_register_static (name, values);
+  guint n_changes;
+
+  seq_settings_clear (model);
+  GST_OBJECT_LOCK (self);
+  seq_settings_copy (model, &self->settings.model);
+  n_changes = self->settings.n_changes;
+  GST_OBJECT_UNLOCK (self);
+  return n_changes;
+}
+
+static gboolean
+must_read_file (GstSeqFilter *self, const SeqSettings *model)
+{
+  SeqHost *host = self->build.host;
+
+  return seq_host_is_open (host)
+         && model->n_file_settings != seq_host_settings (host)->n_file_settings;
+}
+
+guint
+gst_seq_filter_lock_build (GstSeqFilter *self, gboolean starts,
+    SeqSettings *model, SeqModelFile **file, GError **error)
+{
+  for (;;) {
+    guint n_changes, n_file_settings;
+    gboolean reads;
+
+    /* reading a file takes its time: not under the lock */
+    copy_model_settings (self, model);
+    n_file_settings = model->n_file_settings;
+    g_mutex_lock (&self->build.lock);
+    reads = starts || must_read_file (self, model);
+    g_mutex_unlock (&self->build.lock);
+    if (reads && model->model_file && *model->model_file)
+      *file = seq_model_file_open (model->model_file, model->options, error);
+
+    g_mutex_lock (&self->build.lock);
+    n_changes = copy_model_settings (self, model);
+    if (model->n_file_settings == n_file_settings)
+      return n_changes;
+    /* another file was named in the meantime */
+    g_mutex_unlock (&self->build.lock);
+    g_clear_pointer (file, seq_model_file_unref);
+    g_clear_error (error);
+  }
+}
+
+void
+gst_seq_filter_follow_host (GstSeqFilter *self)
+{
+  SeqHost *host = self->build.host;
+  SeqNeeds needs = seq_host_needs (host);
+  SeqSettings of_file = { 0 };
+
+  seq_host_describe_file (host, &of_file);
+  GST_OBJECT_LOCK (self);
+  seq_settings_clear (&self->settings.of_file);
+  self->settings.of_file = of_file;
+  self->settings.needs = needs;
+  GST_OBJECT_UNLOCK (self);
+}
+
+void
+gst_seq_filter_follow_settings (GstSeqFilter *self)
+{
+  Settings *settings = &self->settings;
+
+  GST_OBJECT_LOCK (self);
+  seq_settings_clear (&settings->model);
+  seq_settings_copy (&settings->model, seq_host_settings (self->build.host));
+  settings->is_pending = FALSE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Keeps the options that the host was given, and gives them back when what was
+ * set is refused. FALSE: more was set since. */
+static gboolean
+exchange_options (GstSeqFilter *self, guint n_changes, gboolean refused)
+{
+  GstStructure **of_host = &self->build.model_options;
+  GstStructure **set = &self->settings.model_options;
+  gboolean is_latest;
+
+  GST_OBJECT_LOCK (self);
+  is_latest = self->settings.n_changes == n_changes;
+  if (is_latest) {
+    GstStructure **from = refused ? of_host : set;
+    GstStructure **to = refused ? set : of_host;
+
+    g_clear_pointer (to, gst_structure_free);
+    *to = *from ? gst_structure_copy (*from) : NULL;
+  }
+  GST_OBJECT_UNLOCK (self);
+  return is_latest;
+}
+
+/* Has the host plan and carry out what was set. */
+static void
+apply_settings (GstSeqFilter *self)
+{
+  Build *build = &self->build;
+  g_auto (SeqSettings) model = { 0 };
+  g_autoptr (SeqModelFile) file = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean reads, awaits_stream;
+  guint n_changes =
+      gst_seq_filter_lock_build (self, FALSE, &model, &file, &error);
+
+  reads = must_read_file (self, &model);
+  if (!error)
+    seq_host_carry_out (build->host,
+        seq_host_plan_settings (build->host, &model, file, &error));
+  build->n_load_failures += error && reads;
+  /* refused is as if never set; what was set since is planned with it */
+  if (exchange_options (self, n_changes, error != NULL) && error)
+    gst_seq_filter_follow_settings (self);
+  gst_seq_filter_follow_host (self);
+  awaits_stream = seq_host_awaits_stream (build->host);
+  g_mutex_unlock (&build->lock);
+  if (awaits_stream) {
+    gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
+    gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
+  }
+  if (error)
+    gst_seq_post_error (self, GST_MESSAGE_WARNING, error,
+        g_strdup ("the former model goes on"));
+}
+
+/* Comes once for all properties of one g_object_set(). */
+static void
+dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
+{
+  GstSeqFilter *self = GST_SEQ_FILTER (object);
+  GObjectClass *parent =
+      g_type_class_peek (g_type_parent (GST_TYPE_SEQ_FILTER));
+  gboolean is_pending;
+
+  GST_OBJECT_LOCK (self);
+  is_pending = self->settings.is_pending;
+  self->settings.is_pending = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  if (is_pending)
+    apply_settings (self);
+  parent->dispatch_properties_changed (object, n, pspecs);
+}
+
+/* A state that is set before there is a stream is refused by start(). */
+static void
+set_state (GstSeqFilter *self, GBytes *state)
+{
+  Build *build = &self->build;
+  g_autoptr (GError) error = NULL;
+  gboolean runs;
+
+  g_mutex_lock (&build->lock);
+  g_clear_error (&build->state_error);
+  if (state
+      && seq_host_carry_out (
+          build->host, seq_host_plan_state (build->host, state, &error))) {
+    gst_seq_filter_follow_settings (self);
+    gst_seq_filter_follow_host (self);
+  }
+  runs = seq_host_n_channels (build->host) > 0;
+  if (error) {
+    g_prefix_error (&error, "state: ");
+    if (!runs)
+      build->state_error = g_error_copy (error);
+  }
+  g_mutex_unlock (&build->lock);
+  if (error && runs)
+    gst_seq_post_error (self, GST_MESSAGE_WARNING, error,
+        g_strdup ("the former model goes on"));
+}
+
+/* --- set and get -----------------------------------------------------------
+ */
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstSeqFilter *self = GST_SEQ_FILTER (object);
+  Settings *settings = &self->settings;
+  BufferSettings *buffer = &settings->buffer;
+  gboolean of_model =
+      is_setting (id) || id == PROP_MODEL_FILE || id == PROP_MODEL_OPTIONS;
+  gboolean emit_changes;
+  guint emit;
+
+  if (id == PROP_STATE) {
+    set_state (self, g_value_get_boxed (value));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  emit = buffer->emit;
+  if (of_model) {
+    settings->n_changes++;
+    settings->is_pending = TRUE;
+  }
+  switch (id) {
+    case 1 + SEQ_SETTING_LEARN:
+      set_learn (&settings->model, (guint) g_value_get_enum (value));
+      break;
+    case PROP_MODEL_FILE:
+      g_free (settings->model.model_file);
+      settings->model.model_file = g_value_dup_string (value);
+      settings->model.n_file_settings++;
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_clear_pointer (&settings->model_options, gst_structure_free);
+      g_clear_pointer (&settings->model.options, g_variant_unref);
+      settings->model_options = g_value_dup_boxed (value);
+      settings->model.options = options_of (settings->model_options);
+      settings->model.n_file_settings++;
+      break;
+    case PROP_PARAMS:
+      set_knobs (buffer, value);
+      break;
+    case PROP_EMIT:
+      buffer->emit = g_value_get_flags (value);
+      break;
+    case PROP_POST_MESSAGES:
+      buffer->post_messages = g_value_get_boolean (value);
+      break;
+    case PROP_INTERVAL:
+      buffer->interval = g_value_get_uint64 (value);
+      break;
+    case PROP_MIX:
+      buffer->mix = g_value_get_double (value);
+      break;
+    case PROP_STATE_FILE:
+      g_free (settings->state_file);
+      settings->state_file = g_value_dup_string (value);
+      break;
+    default:
+      if (is_setting (id)) {
+        set_setting (&settings->model, id - 1, value);
+      } else if (is_knob (id)) {
+        buffer->knobs[id - PROP_PARAM1] = g_value_get_double (value);
+        buffer->n_knobs = MAX (buffer->n_knobs, id - PROP_PARAM1 + 1);
+      } else {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      }
+      break;
+  }
+  emit_changes = emit != buffer->emit;
+  GST_OBJECT_UNLOCK (self);
+  if (emit_changes)
+    gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstSeqFilter *self = GST_SEQ_FILTER (object);
+  const Settings *settings = &self->settings;
+  const SeqSettings *model = &settings->model;
+  const BufferSettings *buffer = &settings->buffer;
+
+  if (id == PROP_STATE) {
+    g_mutex_lock (&self->build.lock);
+    g_value_take_boxed (value, seq_host_get_state (self->build.host));
+    g_mutex_unlock (&self->build.lock);
+    return;
+  }
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, gst_seq_filter_get_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case 1 + SEQ_SETTING_LEARN:
+      g_value_set_enum (
+          value, model->learning ? (gint) model->learn : SEQ_LEARN_OFF);
+      break;
+    case PROP_MODEL_FILE:
+      g_value_set_string (value, model->model_file);
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_value_set_boxed (value, settings->model_options);
+      break;
+    case PROP_PARAMS:
+      get_knobs (buffer, value);
+      break;
+    case PROP_EMIT:
+      g_value_set_flags (value, buffer->emit);
+      break;
+    case PROP_POST_MESSAGES:
+      g_value_set_boolean (value, buffer->post_messages);
+      break;
+    case PROP_INTERVAL:
+      g_value_set_uint64 (value, buffer->interval);
+      break;
+    case PROP_MIX:
+      g_value_set_double (value, buffer->mix);
+      break;
+    case PROP_STATE_FILE:
+      g_value_set_string (value, settings->state_file);
+      break;
+    default:
+      if (is_setting (id)) {
+        guint64 bit = SEQ_BIT (id - 1);
+        gboolean file_says = settings->of_file.given & ~model->given & bit;
+
+        get_setting (file_says ? &settings->of_file : model, id - 1, value);
+      } else if (is_knob (id)) {
+        g_value_set_double (value, buffer->knobs[id - PROP_PARAM1]);
+      } else {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      }
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* A preset holds settings: not who the element is, nor what it has learnt, nor
+ * what the model file says, which would contradict another file. */
+char **
+gst_seq_filter_get_preset_names (GstPreset *preset)
+{
+  GstSeqFilter *self = GST_SEQ_FILTER (preset);
+  GStrvBuilder *builder = g_strv_builder_new ();
+  gboolean has_options, has_file;
+  guint64 given;
+  char **names;
+
+  GST_OBJECT_LOCK (self);
+  has_options = self->settings.model_options != NULL;
+  has_file = self->settings.model.model_file != NULL;
+  given = self->settings.model.given;
+  GST_OBJECT_UNLOCK (self);
+  for (guint id = PROP_0 + 1; id < N_PROPS; id++) {
+    gboolean of_file = has_file && is_setting (id)
+                       && seq_setting_is_of_model (id - 1)
+                       && !(given & SEQ_BIT (id - 1));
+
+    if (id != PROP_STATE && id != PROP_STATE_FILE && id != PROP_STATS
+        && !is_knob (id) /* params holds them */ && !of_file
+        && (id != PROP_MODEL_OPTIONS || has_options))
+      g_strv_builder_add (builder, gst_seq_filter_props[id]->name);
+  }
+  names = g_strv_builder_end (builder);
+  g_strv_builder_unref (builder);
+  return names;
+}
+
+/* --- the properties --------------------------------------------------------
+ */
+
+static GType
+register_enum (const char *name, GArray *values)
+{
+  GType type = g_enum_register_static (
+      name, (GEnumValue *) g_array_free (values, FALSE));
 
   gst_type_mark_as_plugin_api (type, 0);
   return type;
+}
+
+static GArray *
+enum_values_new (void)
+{
+  return g_array_new (TRUE, TRUE, sizeof (GEnumValue));
+}
+
+static void
+add_value (GArray *values, guint value, const char *title, const char *nick)
+{
+  GEnumValue entry = { (gint) value, title, nick };
+
+  g_array_append_val (values, entry);
+}
+
+/* Kinds by their names, and then by the other names that they have. */
+static GType
+kind_type (void)
+{
+  const SeqKind *const *kinds = seq_kind_choices ();
+  GArray *values = enum_values_new ();
+
+  for (guint i = 0; kinds[i]; i++)
+    add_value (values, i, kinds[i]->title, kinds[i]->name);
+  for (guint i = 0; kinds[i]; i++)
+    for (guint k = 0; kinds[i]->aliases && kinds[i]->aliases[k]; k++)
+      add_value (values, i, g_strdup_printf ("The same as %s", kinds[i]->name),
+          kinds[i]->aliases[k]);
+  return register_enum ("GstSeqFilterModel", values);
+}
+
+static GType
+choice_type (const SeqSettingInfo *info)
+{
+  GArray *values = enum_values_new ();
+  g_auto (GStrv) words = g_strsplit (info->name, "-", -1);
+  g_autoptr (GString) name = g_string_new ("GstSeqFilter");
+
+  for (guint i = 0; words[i]; i++) {
+    words[i][0] = g_ascii_toupper (words[i][0]);
+    g_string_append (name, words[i]);
+  }
+  for (const SeqChoice *c = info->choices; c->name; c++)
+    add_value (values, c->value, c->title, c->name);
+  return register_enum (name->str, values);
 }
 
 static GType
@@ -126,531 +657,124 @@ emit_type (void)
   return type;
 }
 
-GParamSpec *gst_seq_filter_props[N_PROPS];
+static const GParamFlags usual =
+    G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
-const Settings gst_seq_default_settings = {
-  .emit = 1 << SEQ_OUTPUT_PREDICTION,
-  .learning = TRUE,
-  .interval = 100 * GST_MSECOND,
-  .mix = 1,
-};
-
-const Shape gst_seq_default_shape = {
-  .model = LSTM,
-  .hidden_size = 20,
-  .layers = 1,
-  .horizon = 1,
-  .window = 64,
-  .learning_rate = 3e-3,
-};
-
-static void
-get_lags (const Shape *shape, GValue *value)
+static GParamSpec *
+setting_spec (SeqSetting id)
 {
-  gsize n = 0;
-  const guint32 *lags = shape->lags ? g_variant_get_fixed_array (
-                            shape->lags, &n, sizeof (guint32))
-                                    : NULL;
-  GValue lag = G_VALUE_INIT;
+  const SeqSettingInfo *info = &seq_setting_infos[id];
+  gconstpointer at = G_STRUCT_MEMBER_P (&seq_default_settings, info->offset);
+  const char *name = info->name, *title = info->title;
+  GParamFlags flags = usual & ~G_PARAM_STATIC_BLURB;
+  g_autofree char *about = seq_setting_about (id);
 
-  for (gsize i = 0; i < n; i++) {
-    g_value_init (&lag, G_TYPE_INT);
-    g_value_set_int (&lag, (gint) lags[i]);
-    gst_value_array_append_and_take_value (value, &lag);
-    lag = (GValue) G_VALUE_INIT;
+  switch (info->type) {
+    case SEQ_TYPE_KIND:
+      return g_param_spec_enum (name, title, about, kind_type (),
+          find_kind (*(const char *const *) at), flags);
+    case SEQ_TYPE_UINT:
+      return g_param_spec_uint (name, title, about, (guint) info->min,
+          (guint) info->max, *(const guint *) at, flags);
+    case SEQ_TYPE_UINT64:
+      return g_param_spec_uint64 (
+          name, title, about, 0, G_MAXUINT64, *(const guint64 *) at, flags);
+    case SEQ_TYPE_DOUBLE:
+      return g_param_spec_double (name, title, about, info->min, info->max,
+          *(const double *) at, flags);
+    case SEQ_TYPE_CHOICE:
+      return g_param_spec_enum (
+          name, title, about, choice_type (info), *(const gint *) at, flags);
+    case SEQ_TYPE_UINTS:
+      return gst_param_spec_array (name, title, about,
+          g_param_spec_int ("value", "Value", "One of them", (gint) info->min,
+              (gint) info->max, (gint) info->min, usual),
+          flags);
   }
+  g_return_val_if_reached (NULL);
 }
 
-/* The member that a plain number of the shape lives in, and what goes stale
- * with it; NULL for other properties. */
-static gpointer
-shape_member (Shape *shape, guint id, guint *stale)
+static GParamSpec *
+knob_spec (guint i)
 {
-  *stale = STALE_STREAM | STALE_MODEL;
-  switch (id) {
-    case PROP_MODEL:
-      return &shape->model;
-    case PROP_HIDDEN_SIZE:
-      return &shape->hidden_size;
-    case PROP_LAYERS:
-      return &shape->layers;
-    case PROP_ORDER:
-      return &shape->order;
-    case PROP_STATES:
-      return &shape->states;
-    case PROP_HISTORY:
-      return &shape->history;
-    case PROP_HORIZON:
-      return &shape->horizon;
-    case PROP_FORGETTING:
-      return &shape->forgetting;
-    case PROP_SEED:
-      return &shape->seed;
-    case PROP_RESIDUAL_CONNECTION:
-      return &shape->skip;
-    case PROP_CHANNEL_MODE:
-      return &shape->channel_mode;
-    case PROP_PRECISION:
-      return &shape->precision;
-    case PROP_WINDOW:
-      *stale = STALE_STREAM;
-      return &shape->window;
-    case PROP_LEARNING_RATE:
-      *stale = STALE_STREAM;
-      return &shape->learning_rate;
-    default:
-      *stale = 0;
-      return NULL;
-  }
-}
+  g_autofree char *name = g_strdup_printf ("param%u", i + 1);
+  g_autofree char *title = g_strdup_printf ("Param %u", i + 1);
+  g_autofree char *about = g_strdup_printf (
+      "Value %u of params, for a controller: the knob follows its curve frame "
+      "by frame",
+      i + 1);
 
-static void
-get_number (gconstpointer number, GValue *value)
-{
-  if (G_VALUE_HOLDS_DOUBLE (value))
-    g_value_set_double (value, *(const double *) number);
-  else if (G_VALUE_HOLDS_UINT64 (value))
-    g_value_set_uint64 (value, *(const guint64 *) number);
-  else if (G_VALUE_HOLDS_ENUM (value))
-    g_value_set_enum (value, (gint) * (const guint *) number);
-  else
-    g_value_set_uint (value, *(const guint *) number);
-}
-
-void
-gst_seq_filter_get_shape (Shape *shape, guint id, GValue *value)
-{
-  guint stale;
-
-  if (id == PROP_LAGS)
-    get_lags (shape, value);
-  else
-    get_number (shape_member (shape, id, &stale), value);
-}
-
-gboolean
-gst_seq_filter_is_nothing (const GValue *value)
-{
-  return G_VALUE_HOLDS_UINT (value)      ? g_value_get_uint (value) == 0
-         : G_VALUE_HOLDS_ENUM (value)    ? g_value_get_enum (value) == 0
-         : G_VALUE_HOLDS_DOUBLE (value)  ? g_value_get_double (value) == 0
-         : GST_VALUE_HOLDS_ARRAY (value) ? gst_value_array_get_size (value) == 0
-                                         : FALSE;
-}
-
-static void
-set_lags (Shape *shape, const GValue *value)
-{
-  guint n = gst_value_array_get_size (value);
-  GVariantBuilder builder;
-
-  g_clear_pointer (&shape->lags, g_variant_unref);
-  if (n == 0)
-    return;
-  g_variant_builder_init (&builder, G_VARIANT_TYPE ("au"));
-  for (guint i = 0; i < n; i++)
-    g_variant_builder_add (&builder, "u",
-        (guint) g_value_get_int (gst_value_array_get_value (value, i)));
-  shape->lags = g_variant_ref_sink (g_variant_builder_end (&builder));
-}
-
-static void
-set_learn (GstSeqFilter *self, guint learn)
-{
-  SeqLearn before = gst_seq_filter_resolve_learner (&self->shape);
-
-  self->settings.learning = learn != LEARN_OFF;
-  if (learn == LEARN_OFF)
-    return; /* what was learnt stays */
-  self->shape.learner = learn;
-  self->stale |= STALE_STREAM;
-  if (gst_seq_filter_resolve_learner (&self->shape) != before) {
-    self->stale |= STALE_MODEL;
-    self->shaped = TRUE;
-  }
-}
-
-static void
-set_params (GstSeqFilter *self, const GValue *value)
-{
-  guint n = gst_value_array_get_size (value);
-
-  if (n > MAX_PARAMS)
-    g_warning ("params: the first %u of %u values are taken", MAX_PARAMS, n);
-  self->n_params = MAX (self->n_params, MIN (n, MAX_PARAMS));
-  for (guint i = 0; i < self->n_params; i++)
-    self->params[i] =
-        i < n ? g_value_get_double (gst_value_array_get_value (value, i)) : 0;
-}
-
-static void
-get_params (const GstSeqFilter *self, GValue *value)
-{
-  for (guint i = 0; i < self->n_params; i++) {
-    GValue param = G_VALUE_INIT;
-
-    g_value_init (&param, G_TYPE_DOUBLE);
-    g_value_set_double (&param, self->params[i]);
-    gst_value_array_append_and_take_value (value, &param);
-  }
-}
-
-/* Numbers of the shape are guint (enums too), guint64 or double. */
-static gboolean
-set_number (gpointer number, const GValue *value)
-{
-  guint u;
-
-  if (G_VALUE_HOLDS_DOUBLE (value)) {
-    double before = *(double *) number;
-
-    return (*(double *) number = g_value_get_double (value)) != before;
-  }
-  if (G_VALUE_HOLDS_UINT64 (value)) {
-    guint64 before = *(guint64 *) number;
-
-    return (*(guint64 *) number = g_value_get_uint64 (value)) != before;
-  }
-  u = *(guint *) number;
-  *(guint *) number = G_VALUE_HOLDS_ENUM (value)
-                          ? (guint) g_value_get_enum (value)
-                          : g_value_get_uint (value);
-  return *(guint *) number != u;
-}
-
-/* Before caps a state that is none is remembered, and refused by start(). */
-static void
-set_state_property (GstSeqFilter *self, GBytes *bytes)
-{
-  g_autoptr (GError) error = NULL;
-  gboolean running;
-
-  if (!bytes || gst_seq_filter_set_state (self, bytes, &error)) {
-    g_mutex_lock (&self->build_lock);
-    g_clear_error (&self->refused);
-    g_mutex_unlock (&self->build_lock);
-    return;
-  }
-  g_mutex_lock (&self->build_lock);
-  running = GST_AUDIO_INFO_IS_VALID (&self->info);
-  if (!running) {
-    g_clear_error (&self->refused);
-    self->refused = g_error_copy (error);
-  }
-  g_mutex_unlock (&self->build_lock);
-  if (running)
-    GST_ELEMENT_WARNING (self, STREAM, DECODE, ("state: %s", error->message),
-        ("what ran before goes on"));
-}
-
-void
-gst_seq_filter_set_property (
-    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstSeqFilter *self = GST_SEQ_FILTER (object);
-  Settings *settings = &self->settings;
-  guint emit, rate_mode, stale;
-  gpointer member;
-
-  if (id == PROP_STATE) {
-    set_state_property (self, g_value_get_boxed (value));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  emit = settings->emit;
-  rate_mode = self->rate_mode;
-  member = shape_member (&self->shape, id, &stale);
-  if (member && set_number (member, value))
-    self->stale |= stale;
-  if (stale & STALE_MODEL) {
-    self->shaped = TRUE;
-    self->said |= BIT (id);
-  }
-  switch (id) {
-    case PROP_LAGS:
-      set_lags (&self->shape, value);
-      self->stale |= STALE_MODEL;
-      self->said |= BIT (id);
-      self->shaped = TRUE;
-      break;
-    case PROP_MODEL_FILE:
-      g_free (self->model_file);
-      self->model_file = g_value_dup_string (value);
-      self->file_serial++;
-      self->stale |= STALE_FILE;
-      self->shaped |= self->model_file && *self->model_file;
-      break;
-    case PROP_MODEL_OPTIONS:
-      g_clear_pointer (&self->model_options, gst_structure_free);
-      self->model_options = g_value_dup_boxed (value);
-      self->file_serial++;
-      self->stale |= STALE_FILE;
-      break;
-    case PROP_RATE_MODE:
-      self->rate_mode = (guint) g_value_get_enum (value);
-      break;
-    case PROP_PARAMS:
-      set_params (self, value);
-      break;
-    case PROP_LEARN:
-      set_learn (self, (guint) g_value_get_enum (value));
-      break;
-    case PROP_EMIT:
-      settings->emit = g_value_get_flags (value);
-      break;
-    case PROP_POST_MESSAGES:
-      settings->post_messages = g_value_get_boolean (value);
-      break;
-    case PROP_INTERVAL:
-      settings->interval = g_value_get_uint64 (value);
-      break;
-    case PROP_MIX:
-      settings->mix = g_value_get_double (value);
-      break;
-    case PROP_STATE_FILE:
-      g_free (self->state_file);
-      self->state_file = g_value_dup_string (value);
-      break;
-    default:
-      if (id >= PROP_PARAM1 && id < PROP_PARAM1 + N_KNOBS) {
-        self->params[id - PROP_PARAM1] = g_value_get_double (value);
-        self->n_params = MAX (self->n_params, id - PROP_PARAM1 + 1);
-      } else if (!member) {
-        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      }
-      break;
-  }
-  emit ^= settings->emit;
-  rate_mode ^= self->rate_mode;
-  GST_OBJECT_UNLOCK (self);
-  if (rate_mode)
-    gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
-  if (emit)
-    gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
-}
-
-void
-gst_seq_filter_get_property (
-    GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  GstSeqFilter *self = GST_SEQ_FILTER (object);
-  const Settings *settings = &self->settings;
-  Shape *shape;
-  guint stale;
-  gpointer member;
-
-  if (id == PROP_STATE) {
-    g_value_take_boxed (value, gst_seq_filter_get_state (self));
-    return;
-  }
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, gst_seq_filter_get_stats (self));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  shape = self->holds & ~self->said & BIT (id) ? &self->held : &self->shape;
-  member = shape_member (shape, id, &stale);
-  if (member)
-    get_number (member, value);
-  switch (id) {
-    case PROP_LAGS:
-      get_lags (shape, value);
-      break;
-    case PROP_MODEL_FILE:
-      g_value_set_string (value, self->model_file);
-      break;
-    case PROP_MODEL_OPTIONS:
-      g_value_set_boxed (value, self->model_options);
-      break;
-    case PROP_RATE_MODE:
-      g_value_set_enum (value, (gint) self->rate_mode);
-      break;
-    case PROP_PARAMS:
-      get_params (self, value);
-      break;
-    case PROP_LEARN:
-      g_value_set_enum (
-          value, settings->learning ? (gint) self->shape.learner : LEARN_OFF);
-      break;
-    case PROP_EMIT:
-      g_value_set_flags (value, settings->emit);
-      break;
-    case PROP_POST_MESSAGES:
-      g_value_set_boolean (value, settings->post_messages);
-      break;
-    case PROP_INTERVAL:
-      g_value_set_uint64 (value, settings->interval);
-      break;
-    case PROP_MIX:
-      g_value_set_double (value, settings->mix);
-      break;
-    case PROP_STATE_FILE:
-      g_value_set_string (value, self->state_file);
-      break;
-    default:
-      if (id >= PROP_PARAM1 && id < PROP_PARAM1 + N_KNOBS)
-        g_value_set_double (value, self->params[id - PROP_PARAM1]);
-      else if (!member)
-        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (self);
+  return g_param_spec_double (name, title, about, 0, 1, 0,
+      (usual & ~G_PARAM_STATIC_STRINGS) | GST_PARAM_CONTROLLABLE);
 }
 
 void
 gst_seq_filter_install_properties (GObjectClass *klass)
 {
-  const GParamFlags flags =
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
-  const Settings *settings = &gst_seq_default_settings;
-  const Shape *shape = &gst_seq_default_shape;
+  const BufferSettings *buffer = &default_buffer_settings;
+  GParamSpec **props = gst_seq_filter_props;
   /* g_strjoinv() does not change them */
   g_autofree char *formats = g_strjoinv (", ", (char **) seq_model_formats ());
   g_autofree char *about_files = g_strdup_printf (
-      "Trained model to run: %s; found by content. It says what the model is: "
-      "properties that say so too must agree. Set again it is read again; "
-      "while data flows the new model fades in within 10 ms, and one that does "
-      "not load leaves the old one running",
+      "Trained model to run: %s; found by content. Properties that are set "
+      "must agree with what it says. Setting it again reads it again: while "
+      "data flows the new model fades in within 10 ms, and one that does not "
+      "load leaves the old one running",
       formats);
   g_autofree char *hints = seq_hints_help ();
   g_autofree char *about_options = g_strdup_printf (
       "What the model file cannot say, as fields: %s. For example: "
-      "options,nonlinearity=relu,residual=1. Without a file, what the other "
-      "properties don't say: nonlinearity of an rnn, reset_after (0, 1) of a "
-      "gru, chrono (frames), quantizer (uniform, mu-law), range and smoothing "
-      "of markov, neighbours of naive, regularization of ar and read-outs",
+      "options,nonlinearity=relu,residual=1. Without a file: options of the "
+      "model that no other property sets, say reset_after=0 of a gru",
       hints);
 
-  gst_seq_filter_props[PROP_MODEL] = g_param_spec_enum ("model", "Model",
-      "The model that predicts. What it had learnt goes when another comes",
-      enum_type ("GstSeqFilterModel", gst_seq_filter_models),
-      (gint) shape->model, flags);
-  gst_seq_filter_props[PROP_MODEL_FILE] = g_param_spec_string ("model-file",
-      "Model file", about_files, NULL, flags & ~G_PARAM_STATIC_BLURB);
-  gst_seq_filter_props[PROP_MODEL_OPTIONS] =
+  for (SeqSetting id = 0; id < SEQ_N_SETTINGS; id++)
+    props[1 + id] = setting_spec (id);
+  props[PROP_MODEL_FILE] = g_param_spec_string ("model-file", "Model file",
+      about_files, NULL, usual & ~G_PARAM_STATIC_BLURB);
+  props[PROP_MODEL_OPTIONS] =
       g_param_spec_boxed ("model-options", "Model options", about_options,
-          GST_TYPE_STRUCTURE, flags & ~G_PARAM_STATIC_BLURB);
-  gst_seq_filter_props[PROP_RATE_MODE] =
-      g_param_spec_enum ("rate-mode", "Rate mode",
-          "Whether caps have the sample rate that the model file names",
-          enum_type ("GstSeqFilterRateMode", rate_modes), RATE_MODEL, flags);
-  gst_seq_filter_props[PROP_PARAMS] = gst_param_spec_array ("params", "Params",
-      "Knobs of a conditioned model file, 0 to 1 each (0 where there is no "
-      "value). A knob that is set goes there in a line of 20 ms",
-      g_param_spec_double ("param", "Param", "A knob", 0, 1, 0,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS),
-      flags);
-  for (guint i = 0; i < N_KNOBS; i++) {
-    char *name = g_strdup_printf ("param%u", i + 1);
-    char *nick = g_strdup_printf ("Param %u", i + 1);
-    char *blurb = g_strdup_printf ("Value %u of params, for a controller: a "
-                                   "knob follows its curve frame by frame",
-        i + 1);
-
-    gst_seq_filter_props[PROP_PARAM1 + i] =
-        g_param_spec_double (name, nick, blurb, 0, 1, 0,
-            (flags & ~G_PARAM_STATIC_STRINGS) | GST_PARAM_CONTROLLABLE);
-    g_free (name);
-    g_free (nick);
-    g_free (blurb);
-  }
-  gst_seq_filter_props[PROP_HIDDEN_SIZE] = g_param_spec_uint ("hidden-size",
-      "Hidden size", "Units of each recurrent layer (rnn, lstm, gru)", 1, 4096,
-      shape->hidden_size, flags);
-  gst_seq_filter_props[PROP_LAYERS] = g_param_spec_uint ("layers", "Layers",
-      "Recurrent layers, each on top of the one before (rnn, lstm, gru)", 1, 64,
-      shape->layers, flags);
-  gst_seq_filter_props[PROP_ORDER] = g_param_spec_uint ("order", "Order",
-      "Latest samples that a forecast looks at: ar's regressors, or the "
-      "stretch that naive compares with the past (0 = 32 for ar, 16 for naive)",
-      0, 4096, shape->order, flags);
-  gst_seq_filter_props[PROP_LAGS] = gst_param_spec_array ("lags", "Lags",
-      "Samples that ar looks at instead of the last `order`, counted back "
-      "from the one to be forecast less horizon - 1: <1,2,24> (empty = the "
-      "last `order`)",
-      g_param_spec_int ("lag", "Lag", "A lag in frames", 1, G_MAXINT, 1,
-          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS),
-      flags);
-  gst_seq_filter_props[PROP_STATES] = g_param_spec_uint ("states", "States",
-      "Levels that markov quantises to (0 = 64)", 0, 4096, shape->states,
-      flags);
-  gst_seq_filter_props[PROP_HISTORY] = g_param_spec_uint ("history", "History",
-      "Frames of the past that naive keeps and searches (0 = 16384)", 0,
-      G_MAXINT, shape->history, flags);
-  gst_seq_filter_props[PROP_HORIZON] = g_param_spec_uint ("horizon", "Horizon",
-      "Frames that a forecast looks ahead. Timestamps stay those of the frame "
-      "it was made at. 0 = a model file that is an effect",
-      0, 65536, shape->horizon, flags);
-  gst_seq_filter_props[PROP_LEARN] = g_param_spec_enum ("learn", "Learn",
-      "How the model learns while the stream goes by. naive, ar and markov "
-      "have one way, and take any but off. Off keeps what was learnt. A model "
-      "file learns if told to, and if it forecasts",
-      enum_type ("GstSeqFilterLearn", learns), LEARN_AUTO, flags);
-  gst_seq_filter_props[PROP_LEARNING_RATE] =
-      g_param_spec_double ("learning-rate", "Learning rate",
-          "Adam's step (learn=gradient)", 1e-9, 1, shape->learning_rate, flags);
-  gst_seq_filter_props[PROP_WINDOW] = g_param_spec_uint ("window", "Window",
-      "Frames that an update looks back over (learn=gradient: truncated "
-      "back-propagation through time)",
-      1, 4096, shape->window, flags);
-  gst_seq_filter_props[PROP_FORGETTING] = g_param_spec_double ("forgetting",
-      "Forgetting",
-      "What the past still counts a frame later; 1 = nothing is forgotten "
-      "(ar, markov, learn=readout and both; 0 = the model's own: ar 0.9998, "
-      "markov 1)",
-      0, 1, shape->forgetting, flags);
-  gst_seq_filter_props[PROP_SEED] = g_param_spec_uint64 ("seed", "Seed",
-      "Of the random start of the weights; the same seed and stream give the "
-      "same bits",
-      0, G_MAXUINT64, shape->seed, flags);
-  gst_seq_filter_props[PROP_RESIDUAL_CONNECTION] = g_param_spec_enum (
-      "residual-connection", "Residual connection",
-      "A net predicts the change from the sample before (rnn, lstm, gru)",
-      enum_type ("GstSeqFilterSwitch", switches), (gint) shape->skip, flags);
-  gst_seq_filter_props[PROP_CHANNEL_MODE] =
-      g_param_spec_enum ("channel-mode", "Channel mode",
-          "Whether channels are modelled each alone, or as one vector. Auto: "
-          "alone, unless a model was made for so many",
-          enum_type ("GstSeqFilterChannelMode", channel_modes),
-          (gint) shape->channel_mode, flags);
-  gst_seq_filter_props[PROP_PRECISION] = g_param_spec_enum ("precision",
-      "Precision",
-      "How recurrent weights are stored (rnn, lstm, gru). Integers read fewer "
-      "bytes, which pays from 64 units on, and do not learn by gradient",
-      enum_type ("GstSeqFilterPrecision", gst_seq_filter_precisions),
-      (gint) shape->precision, flags);
-  gst_seq_filter_props[PROP_EMIT] = g_param_spec_flags ("emit", "Emit",
-      "What leaves, as groups of channels in this order. `input` alone is "
+          GST_TYPE_STRUCTURE, usual & ~G_PARAM_STATIC_BLURB);
+  props[PROP_PARAMS] = gst_param_spec_array ("params", "Params",
+      "Knobs of a model file that has them, 0 to 1 each (0 where there is no "
+      "value). A knob glides to a new value in 20 ms",
+      g_param_spec_double ("param", "Param", "A knob", 0, 1, 0, usual), usual);
+  for (guint i = 0; i < N_KNOB_PROPS; i++)
+    props[PROP_PARAM1 + i] = knob_spec (i);
+  props[PROP_EMIT] = g_param_spec_flags ("emit", "Emit",
+      "What to output, as groups of channels in this order. `input` alone is "
       "true passthrough, and the model listens",
-      emit_type (), settings->emit, flags);
-  gst_seq_filter_props[PROP_POST_MESSAGES] = g_param_spec_boolean (
-      "post-messages", "Post messages",
+      emit_type (), buffer->emit, usual);
+  props[PROP_POST_MESSAGES] = g_param_spec_boolean ("post-messages",
+      "Post messages",
       "Post an element message `seqfilter` with prediction gain and residual "
       "each interval",
-      settings->post_messages, flags);
-  gst_seq_filter_props[PROP_INTERVAL] = g_param_spec_uint64 ("interval",
-      "Interval", "Time between messages, in nanoseconds; at least a frame", 1,
-      G_MAXUINT64, settings->interval, flags);
-  gst_seq_filter_props[PROP_MIX] = g_param_spec_double ("mix", "Mix",
-      "Share of the forecast in the prediction that leaves; the rest is input",
-      0, 1, settings->mix, flags | GST_PARAM_CONTROLLABLE);
-  gst_seq_filter_props[PROP_STATE] = g_param_spec_boxed ("state", "State",
-      "Everything learnt and carried, and the model: written to another "
-      "seqfilter it goes on there to the bit (NULL = nothing yet)",
-      G_TYPE_BYTES, flags);
-  gst_seq_filter_props[PROP_STATE_FILE] = g_param_spec_string ("state-file",
-      "State file",
+      buffer->post_messages, usual);
+  props[PROP_INTERVAL] = g_param_spec_uint64 ("interval", "Interval",
+      "Time between messages, in nanoseconds; at least a frame", 1, G_MAXUINT64,
+      buffer->interval, usual);
+  props[PROP_MIX] = g_param_spec_double ("mix", "Mix",
+      "Wet/dry mix of the prediction: 1 is the forecast, 0 the input", 0, 1,
+      buffer->mix, usual | GST_PARAM_CONTROLLABLE);
+  props[PROP_STATE] = g_param_spec_boxed ("state", "State",
+      "Everything learnt and carried, with the model: set on another seqfilter "
+      "it goes on there to the bit (NULL = nothing yet)",
+      G_TYPE_BYTES, usual);
+  props[PROP_STATE_FILE] = g_param_spec_string ("state-file", "State file",
       "File that the state is read from at start, if it exists, and written "
-      "to at EOS, at stop and by the action `save`. If properties say what "
-      "the model is, they must fit; else the file brings it",
-      NULL, flags);
-  gst_seq_filter_props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "What runs: isa, model-file, format, layers, precision, parameters, rate "
-      "(Hz, 0 = "
-      "any), state-bytes. Since the start: frames, non-finite samples, "
-      "rewinds, updates, rollbacks, swaps of model files, load-failures. Since "
-      "the last message or flush, per channel: prediction-gain (dB), "
-      "residual-rms, score-peak",
+      "to at EOS, at stop and by the action `save`. Properties that say what "
+      "the model is must fit it; if none does, the file brings its model",
+      NULL, usual);
+  props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Of the model that runs: isa, model-file, format, layers, precision, "
+      "parameters, rate (Hz, 0 = any), state-bytes. Since the start: frames, "
+      "non-finite samples, rewinds, updates, rollbacks, swaps of model files, "
+      "load-failures. Since the last message or flush, per channel: "
+      "prediction-gain (dB), residual-rms, score-peak",
       GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (klass, N_PROPS, gst_seq_filter_props);
+
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  klass->dispatch_properties_changed = dispatch_properties_changed;
+  g_object_class_install_properties (klass, N_PROPS, props);
 }

@@ -1,68 +1,38 @@
-/* filter.h: the element's own parts: what gstseqfilter.c (the element and its
- * data), filter-model.c (which model is to run; its state) and
- * filter-properties.c share.
+/* filter.h: the element's parts, shared by its files.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Locks are taken in the order build, slot, object. Messages are posted
- * outside all of them.
+ *   gstseqfilter.c       the class, its documentation, start and stop, events
+ *   filter-properties.c  properties, and what follows when they are set
+ *   filter-caps.c        caps, and what they say of the stream
+ *   filter-data.c        buffers
+ *   filter-messages.c    messages on the bus, and stats
+ *   errors.c             errors of the core as messages
+ *
+ * Locks are taken in this order: the build lock, the hand-over's, the object
+ * lock. Messages are posted outside all of them.
  */
 #pragma once
 
 #include "plugin/gstseqfilter.h"
 
-#include "src/live/handover.h"
-#include "src/live/model-cache.h"
+#include "src/live/host.h"
 
 G_BEGIN_DECLS
 
-#define MAX_PARAMS 64 /* values of `params` */
-#define N_KNOBS 4     /* param1 ... */
-#define WRONG_RATE                                                             \
-  "%s is for %d Hz, the stream has %d: put audioresample before the "          \
-  "element, or set rate-mode=ignore"
-#define NOTHING_LEAVES                                                         \
-  "emit is empty; at least one of input, prediction, residual, score "         \
-  "must leave"
-
-typedef enum { NAIVE, AR, MARKOV, RNN, LSTM, GRU } GstSeqFilterModel;
-
-typedef enum {
-  LEARN_AUTO,
-  LEARN_OFF,
-  LEARN_GRADIENT,
-  LEARN_READOUT,
-  LEARN_BOTH,
-  LEARN_ON
-} Learn;
-
-typedef enum { SWITCH_AUTO, SWITCH_OFF, SWITCH_ON } Switch;
-
-typedef enum { RATE_MODEL, RATE_IGNORE } RateMode;
+#define MAX_KNOBS 64   /* values of `params` */
+#define N_KNOB_PROPS 4 /* param1 ... */
+#define EMIT_PREDICTION (1 << SEQ_OUTPUT_PREDICTION)
+#define EMIT_IS_EMPTY                                                          \
+  "emit is empty; expected one or more of input, prediction, residual, score"
 
 enum {
   PROP_0,
-  PROP_MODEL,
-  PROP_MODEL_FILE,
+  /* 1 + SeqSetting, and then */
+  PROP_MODEL_FILE = 1 + SEQ_N_SETTINGS,
   PROP_MODEL_OPTIONS,
-  PROP_RATE_MODE,
   PROP_PARAMS,
   PROP_PARAM1,
-  PROP_HIDDEN_SIZE = PROP_PARAM1 + N_KNOBS,
-  PROP_LAYERS,
-  PROP_ORDER,
-  PROP_LAGS,
-  PROP_STATES,
-  PROP_HISTORY,
-  PROP_HORIZON,
-  PROP_LEARN,
-  PROP_LEARNING_RATE,
-  PROP_WINDOW,
-  PROP_FORGETTING,
-  PROP_SEED,
-  PROP_RESIDUAL_CONNECTION,
-  PROP_CHANNEL_MODE,
-  PROP_PRECISION,
-  PROP_EMIT,
+  PROP_EMIT = PROP_PARAM1 + N_KNOB_PROPS,
   PROP_POST_MESSAGES,
   PROP_INTERVAL,
   PROP_MIX,
@@ -72,147 +42,125 @@ enum {
   N_PROPS
 };
 
-/* What the streaming thread reads. */
+/* What the streaming thread copies once a buffer. */
 typedef struct {
   guint emit; /* flags, 1 << SeqOutput */
-  gboolean learning;
   gboolean post_messages;
   GstClockTime interval;
   double mix;
+  guint n_knobs; /* that were ever set */
+  double knobs[MAX_KNOBS];
+} BufferSettings;
+
+/* Guarded by the object lock. */
+typedef struct {
+  SeqSettings model;   /* as set: the host may not have heard of it yet */
+  guint n_changes;     /* of that */
+  gboolean is_pending; /* the host is to hear of a change */
+  SeqSettings of_file; /* what the model file says: read where nothing is set */
+  SeqNeeds needs;      /* of the model in force, for caps */
+  GstStructure *model_options; /* as set */
+  char *state_file;
+  BufferSettings buffer;
 } Settings;
 
-/* What streams are built from. 0: the model's own default. */
+/* Guarded by the build lock: threads that change which model runs take turns.
+ */
 typedef struct {
-  guint model, hidden_size, layers, order, states, history, horizon, window;
-  guint learner; /* Learn, but never off */
-  guint skip, channel_mode;
-  guint precision; /* float, int16, int8 */
-  GVariant *lags;  /* au, or NULL */
-  double learning_rate, forgetting;
-  guint64 seed;
-} Shape;
+  GMutex lock;
+  SeqHost *host;
+  GstStructure *model_options; /* that the host has */
+  GError *state_error;         /* of a state that was set before the start */
+  guint64 n_load_failures;     /* model files that were refused */
+} Build;
 
-#define BIT(id) ((guint64) 1 << (id))
-
-/* What caps depend on. */
+/* Of the streaming thread alone; while none streams, of start() and stop(). */
 typedef struct {
-  guint n_signal, n_in, n_out; /* of the model; 0: as the stream */
-  gint rate;                   /* Hz; 0: any */
-} Layout;
-
-/* What a setter found changed. */
-enum { STALE_STREAM = 1 << 0, STALE_MODEL = 1 << 1, STALE_FILE = 1 << 2 };
+  SeqHandover *handover; /* the host's */
+  BufferSettings now;    /* for this buffer */
+  gboolean learning;     /* likewise */
+  gboolean controlled;   /* a property has a control binding */
+  GstAudioInfo out_info;
+  guint n_outputs; /* channels of a prediction */
+  guint emit;      /* with the caps in force */
+  double mix;      /* at the end of the last buffer */
+  GstClockTime next_pts;
+  guint8 *part; /* bytes of a frame that is not whole yet */
+  gsize n_part;
+  guint64 n_frames; /* since the start */
+  /* the stretch that the next message is about */
+  guint64 n_measured;
+  GstClockTime measured_from;
+} Live;
 
 struct _GstSeqFilter {
   GstAudioFilter parent;
 
-  /* under the object lock */
   Settings settings;
-  Shape shape;
-  guint stale;
-  gboolean shaped; /* the user has said what the model is to be */
-  guint64 said;    /* BIT (id) of the properties that said it */
-  char *model_file, *state_file;
-  guint file_serial; /* how often model-file was set */
-  GstStructure *model_options;
-  guint rate_mode;
-  double params[MAX_PARAMS];
-  guint n_params; /* that were ever set */
-  Shape held;     /* what the model file says of itself */
-  guint64 holds;  /* BIT (id) of what it does say */
-  Layout layout;  /* of the model from a file, or from a state */
-
-  GMutex build_lock; /* control threads take turns; guards: */
-  GstAudioInfo info; /* of the streams that are built; invalid: none yet */
-  gboolean started;
-  SeqModelFile *file;   /* in use, or NULL */
-  guint n_outputs;      /* channels of a prediction, with the caps in force;
-                         * the streaming thread writes it */
-  SeqModel *model;      /* one that came with a state; NULL: from the file, or
-                         * the shape */
-  gboolean caps_wait;   /* the model is not for the caps that there are */
-  guint64 n_failures;   /* files that did not load while data flowed */
-  SeqStream *restored;  /* waits for caps */
-  GError *refused;      /* a state that was set and is none */
-  gboolean has_learner; /* streams are built able to learn */
-
-  SeqHandover handover;
-
-  /* streaming thread */
-  Settings now; /* the settings of this buffer */
-  double now_params[MAX_PARAMS];
-  guint n_now_params;
-  gboolean controlled; /* some property has a control binding */
-  GstAudioInfo out_info;
-  guint emit; /* of the caps in force */
-  double mix; /* at the end of the last buffer */
-  GstClockTime next_pts;
-  guint8 *part; /* bytes of a frame that isn't whole yet */
-  gsize n_part;
-  /* the stretch that the next message is about */
-  guint64 n_frames, n_measured;
-  GstClockTime measured_from;
+  Build build;
+  Live live;
 };
 
 /* --- filter-properties.c -------------------------------------------------- */
 
 extern GParamSpec *gst_seq_filter_props[N_PROPS];
-/* The first nick of a value is the core's name of the kind. */
-extern const GEnumValue gst_seq_filter_models[];
-extern const GEnumValue gst_seq_filter_precisions[];
-extern const Settings gst_seq_default_settings;
-extern const Shape gst_seq_default_shape;
 
+void gst_seq_filter_init_settings (GstSeqFilter *self);
+void gst_seq_filter_clear_settings (GstSeqFilter *self);
 void gst_seq_filter_install_properties (GObjectClass *klass);
-void gst_seq_filter_set_property (
-    GObject *object, guint id, const GValue *value, GParamSpec *pspec);
-void gst_seq_filter_get_property (
-    GObject *object, guint id, GValue *value, GParamSpec *pspec);
-/* The value that a property of the shape has in it. */
-void gst_seq_filter_get_shape (Shape *shape, guint id, GValue *value);
-/* 0, auto and no lags leave it to the model. */
-gboolean gst_seq_filter_is_nothing (const GValue *value);
+/* Of a preset: free with g_strfreev(). */
+char **gst_seq_filter_get_preset_names (GstPreset *preset);
+/* Takes the build lock with the latest settings, in `model` (which holds
+ * settings or nothing), and the file that they name, if the host is to be given
+ * one: at the start, or when it was set again. Errors are those of opening it.
+ * Returns how many changes the settings have. */
+guint gst_seq_filter_lock_build (GstSeqFilter *self, gboolean starts,
+    SeqSettings *model, SeqModelFile **file, GError **error);
+/* Properties and caps speak of what is in force. The build lock is held. */
+void gst_seq_filter_follow_host (GstSeqFilter *self);
+/* Properties of the model take the values that are in force. Likewise. */
+void gst_seq_filter_follow_settings (GstSeqFilter *self);
 
-/* --- filter-model.c; (b): the build lock is held -------------------------- */
+/* --- filter-caps.c -------------------------------------------------------- */
 
-/* How a model made of properties learns. */
-SeqLearn gst_seq_filter_resolve_learner (const Shape *shape);
-/* An engine for self->info; file: or NULL. (b) */
-SeqEngine *gst_seq_filter_build (
-    GstSeqFilter *self, const SeqModelFile *file, GError **error);
-/* Properties have changed, perhaps while a stream runs. stale: STALE_ flags. */
-void gst_seq_filter_rebuild (GstSeqFilter *self, guint stale);
-/* Opens the file and sees whether there is a model at all; posts why not. */
-gboolean gst_seq_filter_open_model (GstSeqFilter *self);
-/* No stream and no model any more. */
-void gst_seq_filter_close_model (GstSeqFilter *self);
-/* Hz that caps must have; 0: any. */
-gint gst_seq_filter_needed_rate (GstSeqFilter *self);
-/* Everything learnt and carried; NULL if there is no stream yet. */
-GBytes *gst_seq_filter_get_state (GstSeqFilter *self);
-/* Goes on from a snapshot, now or as soon as there are caps. */
-gboolean gst_seq_filter_set_state (
-    GstSeqFilter *self, GBytes *bytes, GError **error);
+void gst_seq_filter_init_caps (GstBaseTransformClass *klass);
+/* Posts why a model cannot take caps, if so. */
+gboolean gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps);
+/* Follows `emit` as far as the number of channels that was agreed on lets it;
+ * FALSE: a renegotiation is on its way. Streaming thread. */
+gboolean gst_seq_filter_follow_emit (GstSeqFilter *self, guint emit);
+/* Whether upstream could give that rate: a SeqHostRateFunc. */
+gboolean gst_seq_filter_can_have_rate (guint rate, gpointer self);
+
+/* --- filter-data.c -------------------------------------------------------- */
+
+void gst_seq_filter_init_data (GstBaseTransformClass *klass);
+/* Forgets the bytes of a frame that is not whole, and where the next buffer is
+ * due. */
+void gst_seq_filter_forget_position (GstSeqFilter *self);
+
+/* --- filter-messages.c; streaming thread, but for the stats --------------- */
+
+/* Frames to the end of the stretch that the next message is about. */
+guint64 gst_seq_filter_frames_to_message (GstSeqFilter *self);
+/* The message about the stretch so far; the next one begins. The hand-over's
+ * lock is held; to be posted outside of it. */
+GstMessage *gst_seq_filter_take_message (GstSeqFilter *self, SeqEngine *engine);
+/* Posts the stretch so far, if there is any. */
+void gst_seq_filter_post_rest (GstSeqFilter *self);
+GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
+
+/* --- gstseqfilter.c ------------------------------------------------------- */
+
 /* The action signals; save() also at EOS and at the end. */
 gboolean gst_seq_filter_save (GstSeqFilter *self);
 gboolean gst_seq_filter_save_model (GstSeqFilter *self, const char *path);
-/* A file that isn't there yet is a first run. */
-gboolean gst_seq_filter_load_state_file (GstSeqFilter *self);
 
-/* The fields of `model-options` as a{sv}, keys as the core spells them; NULL:
- * none. */
-GVariant *gst_seq_options (const GstStructure *options);
-
-/* --- errors.c --------------------------------------------------------------
- */
+/* --- errors.c ------------------------------------------------------------- */
 
 /* Posts an error, or a warning, in the domain of GStreamer that fits. debug is
  * taken. */
 void gst_seq_post_error (
-    GstElement *element, GstMessageType type, const GError *error, char *debug);
-
-/* --- gstseqfilter.c ------------------------------------------------------- */
-
-GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
+    GstSeqFilter *self, GstMessageType type, const GError *error, char *debug);
 
 G_END_DECLS

@@ -6,6 +6,7 @@
  * "seqfilter.snapshot": a GVariant of type FACTS in text form.
  */
 #include "src/live/snapshot.h"
+#include "src/io/load.h"
 #include "src/io/safetensors.h"
 #include "src/model-facts.h"
 
@@ -198,4 +199,14 @@ seq_snapshot_load (GBytes *bytes, GError **error)
     return NULL;
   }
   return g_steal_pointer (&stream);
+}
+
+gboolean
+seq_snapshot_save_model (GBytes *bytes, const char *path, GError **error)
+{
+  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, error);
+  g_autoptr (SeqModel) model =
+      stream ? seq_stream_learnt_model (stream, 0, error) : NULL;
+
+  return model && seq_model_save (model, path, "safetensors", error);
 }

@@ -19,4 +19,10 @@ GBytes *seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
  * SEQ_ERROR_FORMAT (no snapshot), SEQ_ERROR_DAMAGED, SEQ_ERROR_CONFIG. */
 SeqStream *seq_snapshot_load (GBytes *bytes, GError **error);
 
+/* Writes the model, as the first lane has learnt it, as a safetensors file.
+ * Control thread. Errors: as of loading, G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED.
+ */
+gboolean seq_snapshot_save_model (
+    GBytes *bytes, const char *path, GError **error);
+
 G_END_DECLS

@@ -225,7 +225,7 @@ GST_START_TEST (state_of_other_channels)
   set_caps (h, &two);
   fail_unless_equals_int (
       gst_harness_push (h, buffer_new (&two, 0, 10)), GST_FLOW_NOT_NEGOTIATED);
-  assert_message (bus, GST_MESSAGE_ERROR, "1 channels");
+  assert_message (bus, GST_MESSAGE_ERROR, "ar with 1 channel;");
   gst_element_set_bus (element, NULL);
   gst_harness_teardown (h);
 }
@@ -371,7 +371,7 @@ GST_START_TEST (bad_state_file)
   gst_element_set_state (element, GST_STATE_PLAYING);
   set_caps (h, &f32_mono);
   gst_harness_push (h, buffer_new (&f32_mono, 0, 10));
-  assert_message (bus, GST_MESSAGE_ERROR, "what was saved");
+  assert_message (bus, GST_MESSAGE_ERROR, "saved state");
   g_object_set (element, "state-file", NULL, NULL);
   gst_element_set_bus (element, NULL);
   gst_object_unref (element);
