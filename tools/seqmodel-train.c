@@ -80,6 +80,25 @@ load_model (const TrainOptions *o, GError **error)
   return hints ? seq_model_load (o->from, hints, error) : NULL;
 }
 
+/* The model with the scales that suit the recordings, unless they are not
+ * wanted or cannot be exported. */
+static SeqModel *
+scale_model (const Session *s, SeqModel *model, GError **error)
+{
+  const TrainOptions *o = &s->options;
+  gboolean always = g_str_equal (o->normalize, "on");
+  g_autoptr (SeqModel) scaled = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+
+  if (g_str_equal (o->normalize, "off"))
+    return seq_model_ref (model);
+  scaled = seq_prepare_scales (model, &s->data, s->config.parts, always, error);
+  if (!scaled || !o->export || always)
+    return g_steal_pointer (&scaled);
+  bytes = seq_model_write (scaled, o->export_format->name, NULL);
+  return bytes ? g_steal_pointer (&scaled) : seq_model_ref (model);
+}
+
 /* The model to start from; sets s->data. */
 static SeqModel *
 make_model (Session *s, GError **error)
@@ -89,8 +108,6 @@ make_model (Session *s, GError **error)
   g_autoptr (SeqModel) start =
       o->from ? load_model (o, error) : new_model (o, r, error);
   g_autoptr (SeqModel) model = NULL;
-  gboolean scales =
-      !o->from && !o->export && !g_str_equal (o->normalize, "off");
   guint horizon = 0;
 
   if (!start)
@@ -105,9 +122,7 @@ make_model (Session *s, GError **error)
   }
   if (!seq_trainer_data_init (&s->data, r->in, r->target, horizon, error))
     return NULL;
-  return scales ? seq_prepare_scales (model, &s->data, s->config.parts,
-             g_str_equal (o->normalize, "on"), error)
-                : g_steal_pointer (&model);
+  return o->from ? g_steal_pointer (&model) : scale_model (s, model, error);
 }
 
 /* --- saving --------------------------------------------------------------- */
@@ -206,9 +221,9 @@ save_model (const Session *s, SeqModel *model, const Outcome *outcome,
   if (!seq_model_save (described, o->output, "safetensors", error))
     return FALSE;
   if (o->export) {
-    g_autofree char *path = train_options_beside (o, ".json");
+    g_autofree char *path = train_options_beside (o, o->export_format->suffix);
 
-    if (!seq_model_save (described, path, o->export, error))
+    if (!seq_model_save (described, path, o->export_format->name, error))
       return FALSE;
     report_say (&s->report, "exported to %s", path);
   }
@@ -428,7 +443,8 @@ go (Session *s, GError **error)
     return FALSE;
   if (o->export) {
     /* to fail now rather than after training */
-    g_autoptr (GBytes) bytes = seq_model_write (start, o->export, error);
+    g_autoptr (GBytes) bytes =
+        seq_model_write (start, o->export_format->name, error);
 
     if (!bytes)
       return FALSE;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define DEFAULT_KIND "lstm"
+#define SUFFIX ".safetensors" /* of the model */
 
 static const char *const losses[] = { "esr", "mse", "huber", NULL };
 
@@ -57,6 +58,27 @@ for_kinds (GStringChunk *texts, const char *option, const char *text)
   return g_string_chunk_insert (texts, help);
 }
 
+/* --- formats -------------------------------------------------------------- */
+
+/* Whether a model can be exported to it: written, and not the format that it is
+ * saved in anyway. */
+static gboolean
+is_export (const SeqFileFormat *format)
+{
+  return format->write && !g_str_equal (format->suffix, SUFFIX);
+}
+
+static char *
+list_exports (void)
+{
+  GString *text = g_string_new (NULL);
+
+  for (const SeqFileFormat *const *f = seq_file_formats (); *f; f++)
+    if (is_export (*f))
+      g_string_append_printf (text, "%s%s", text->len ? ", " : "", (*f)->name);
+  return g_string_free (text, FALSE);
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 static gboolean
@@ -82,6 +104,9 @@ read_command_line (TrainOptions *o, int *argc, char ***argv, GError **error)
   }
   g_autoptr (GStringChunk) texts = g_string_chunk_new (1024);
   g_autofree char *kinds = describe_kinds ();
+  g_autofree char *exports = list_exports ();
+  g_autofree char *about_export =
+      g_strconcat ("Also save the model in another format: ", exports, NULL);
   g_autofree char *description = g_strconcat (kinds,
       "\nCtrl-C or SIGTERM saves the best model so far; --resume continues to "
       "the\nsame bits. --help-all shows every option.",
@@ -122,8 +147,7 @@ read_command_line (TrainOptions *o, int *argc, char ***argv, GError **error)
         "Scale input and output: on, off or auto (default: predictions, and "
         "effects at unusual levels)",
         "WHEN"),
-    TEXT ("export", 0, export, "Also save the model in this format: rtneural",
-        "FORMAT"),
+    TEXT ("export", 0, export, about_export, "FORMAT"),
     { NULL },
   };
   const GOptionEntry data[] = {
@@ -306,12 +330,10 @@ check_words (const TrainOptions *o, GError **error)
 {
   static const char *const when[] = { "auto", "on", "off", NULL };
   static const char *const modes[] = { "auto", "independent", "joint", NULL };
-  static const char *const formats[] = { "rtneural", NULL };
 
   if (!check_word ("loss", o->loss, losses, error)
       || !check_word ("normalize", o->normalize, when, error)
-      || !check_word ("channel-mode", o->channel_mode, modes, error)
-      || !check_word ("export", o->export, formats, error))
+      || !check_word ("channel-mode", o->channel_mode, modes, error))
     return FALSE;
   if (!g_str_equal (o->delay, "auto")
       && !g_ascii_string_to_signed (
@@ -321,10 +343,24 @@ check_words (const TrainOptions *o, GError **error)
   if (o->plot && !g_str_has_suffix (o->plot, ".png")
       && !g_str_has_suffix (o->plot, ".svg"))
     return refuse (error, "--plot=%s: must end in .png or .svg", o->plot);
-  if (o->export && g_str_equal (o->normalize, "on"))
-    return refuse (error,
-        "--export=%s: cannot store the scales of --normalize=on", o->export);
   return TRUE;
+}
+
+/* Finds the format, in any case. */
+static gboolean
+check_export (TrainOptions *o, GError **error)
+{
+  g_autofree char *known = NULL;
+
+  if (!o->export)
+    return TRUE;
+  for (const SeqFileFormat *const *f = seq_file_formats (); *f; f++)
+    if (is_export (*f) && g_ascii_strcasecmp ((*f)->name, o->export) == 0) {
+      o->export_format = *f;
+      return TRUE;
+    }
+  known = list_exports ();
+  return refuse (error, "--export=%s: must be one of %s", o->export, known);
 }
 
 static gboolean
@@ -427,7 +463,8 @@ train_options_parse (TrainOptions *o, int *argc, char ***argv, GError **error)
     return refuse (error, "no output file; expected -o FILE");
   return check_ints (o, error) && check_reals (o, error)
          && check_words (o, error) && check_lists (o, error)
-         && check_kind (o, error) && check_place (o, o->output, error)
+         && check_kind (o, error) && check_export (o, error)
+         && check_place (o, o->output, error)
          && (!o->plot || check_place (o, o->plot, error));
 }
 
@@ -532,7 +569,7 @@ train_options_beside (const TrainOptions *o, const char *suffix)
 {
   gsize length = strlen (o->output);
 
-  if (g_str_has_suffix (o->output, ".safetensors"))
-    length -= strlen (".safetensors");
+  if (g_str_has_suffix (o->output, SUFFIX))
+    length -= strlen (SUFFIX);
   return g_strdup_printf ("%.*s%s", (int) length, o->output, suffix);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "src/io/format.h"
 #include "src/kind.h"
 #include "src/train/trainer.h"
 
@@ -13,6 +14,7 @@ typedef struct {
   char **files; /* dry and wet, or one signal */
   /* the model */
   char *output, *kind, *from, *export, *normalize, *lags, *quantizer, **hints;
+  const SeqFileFormat *export_format; /* of export's name; NULL: none */
   int hidden_size, layers, horizon, order, states;
   double forgetting;
   gboolean no_residual;
