@@ -83,7 +83,8 @@ load_model (const TrainOptions *o, GError **error)
 /* The model with the scales that suit the recordings, unless they are not
  * wanted or cannot be exported. */
 static SeqModel *
-scale_model (const Session *s, SeqModel *model, GError **error)
+scale_model (const Session *s, SeqModel *model, const SeqTrainerData *data,
+    GError **error)
 {
   const TrainOptions *o = &s->options;
   gboolean always = g_str_equal (o->normalize, "on");
@@ -92,16 +93,16 @@ scale_model (const Session *s, SeqModel *model, GError **error)
 
   if (g_str_equal (o->normalize, "off"))
     return seq_model_ref (model);
-  scaled = seq_prepare_scales (model, &s->data, s->config.parts, always, error);
+  scaled = seq_prepare_scales (model, data, s->config.parts, always, error);
   if (!scaled || !o->export || always)
     return g_steal_pointer (&scaled);
   bytes = seq_model_write (scaled, o->export_format->name, NULL);
   return bytes ? g_steal_pointer (&scaled) : seq_model_ref (model);
 }
 
-/* The model to start from; sets s->data. */
+/* The model to start from, and what it is to learn from. */
 static SeqModel *
-make_model (Session *s, GError **error)
+make_model (const Session *s, SeqTrainerData *data, GError **error)
 {
   const TrainOptions *o = &s->options;
   const TrainRecordings *r = &s->recordings;
@@ -120,9 +121,10 @@ make_model (Session *s, GError **error)
       g_prefix_error (error, "%s: ", o->from);
     return NULL;
   }
-  if (!seq_trainer_data_init (&s->data, r->in, r->target, horizon, error))
+  if (!seq_trainer_data_init (data, r->in, r->target, horizon, error))
     return NULL;
-  return o->from ? g_steal_pointer (&model) : scale_model (s, model, error);
+  return o->from ? g_steal_pointer (&model)
+                 : scale_model (s, model, data, error);
 }
 
 /* --- saving --------------------------------------------------------------- */
@@ -420,7 +422,7 @@ descend (Session *s, SeqModel *start, GError **error)
     return FALSE;
   }
   if (r->end == SEQ_TRAINER_TARGET || r->end == SEQ_TRAINER_STALLED)
-    g_unlink (s->checkpoint); /* nothing is left to go on with */
+    g_unlink (s->checkpoint); /* there is nothing to resume */
   return draw_plot (s, best, &o.evaluation, trainer, error);
 }
 
@@ -438,7 +440,7 @@ go (Session *s, GError **error)
     return FALSE;
   train_options_config (
       o, r->in->n_frames, r->in->rate, !r->target, r->audio, &s->config);
-  start = make_model (s, error);
+  start = make_model (s, &s->data, error);
   if (!start)
     return FALSE;
   if (o->export) {

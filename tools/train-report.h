@@ -22,7 +22,7 @@ typedef struct {
 void report_say (const Report *report, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
 
-/* Training starts, or goes on after r->epoch epochs. */
+/* Training starts, or resumes after r->epoch epochs. */
 void report_begin (Report *report, const SeqTrainerReport *r);
 /* After each mini-batch, after each epoch, and after the last. */
 void report_batch (const Report *report, const SeqTrainerReport *r);

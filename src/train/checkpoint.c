@@ -1,4 +1,4 @@
-/* checkpoint.c: writes and reads the file that a training goes on from.
+/* checkpoint.c: writes and reads the file that training resumes from.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A safetensors container with a format name and the training's fingerprint in
@@ -149,8 +149,8 @@ check_origin (
   while (found[i] && expected[i] && g_str_equal (found[i], expected[i]))
     i++;
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-      "the checkpoint has '%s'; expected '%s': it goes on only with the "
-      "recordings, model and options it was made with",
+      "the checkpoint has '%s'; expected '%s': resume with the recordings, "
+      "model and options that it was made with",
       found[i] ? found[i] : "", expected[i] ? expected[i] : "");
   return FALSE;
 }

@@ -1,4 +1,4 @@
-/* checkpoint.h: where a training stands, and the file it goes on from.
+/* checkpoint.h: the progress of training, and the file to resume it from.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once

@@ -48,7 +48,7 @@ seq_pairs_target (const SeqPairs *pairs, const SeqPiece *piece, gsize frame)
 GArray *seq_pairs_cut (
     const SeqPairs *pairs, gsize start, gsize end, gsize length, gsize step);
 
-/* Pieces are dealt out to shards of that many lanes, whatever the number of
+/* Pieces are dealt out to shards of that many lanes, with any number of
  * threads; a thread takes whole shards. */
 #define SEQ_SHARD 16
 

@@ -419,7 +419,7 @@ divide (SeqTrainer *self, GError **error)
   return TRUE;
 }
 
-/* What two trainings must share for one to go on from the other's checkpoint.
+/* What two trainings must share for one to resume from the other's checkpoint.
  */
 static char *
 make_fingerprint (const SeqTrainer *self)

@@ -87,10 +87,11 @@ SeqModel *seq_trainer_best (const SeqTrainer *trainer);
 /* How they do. */
 SeqEvaluation seq_trainer_evaluate (SeqTrainer *trainer);
 
-/* Everything that training goes on from, as it was when the last epoch was
- * over, and back. Resuming needs the same model, data and settings, but for
- * threads, max_epochs and target_esr: SEQ_ERROR_SHAPE says what differs. A
- * checkpoint that is refused leaves the trainer as it was. */
+/* Everything needed to resume training after the last complete epoch, and back.
+ * Only between epochs: see seq_trainer_batch(). Resuming needs the same model,
+ * data and settings, but for threads, max_epochs and target_esr:
+ * SEQ_ERROR_SHAPE says what differs. A checkpoint that is refused leaves the
+ * trainer as it was. */
 GBytes *seq_trainer_checkpoint (const SeqTrainer *trainer);
 gboolean seq_trainer_resume (
     SeqTrainer *trainer, GBytes *checkpoint, GError **error);
