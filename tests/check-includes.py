@@ -27,6 +27,7 @@ ALLOWED = {
     "src/io/onnx/": "src/*.h src/io/*.h src/io/onnx/onnx.h onnx.pb-c.h",
     "src/live/": """src/*.h src/live/*.h src/io/safetensors.h src/io/load.h
       src/io/hints.h src/io/file.h""",
+    "src/text/": "src/error.h src/text/*.h <jansson.h>",
     "src/train/": "src/*.h src/train/*.h src/io/safetensors.h",
     "plugin/": """plugin/*.h src/cpu.h src/error.h src/kind.h src/model.h src/real.h
       src/live/*.h src/io/load.h src/io/hints.h src/io/file.h
@@ -34,8 +35,8 @@ ALLOWED = {
     "tools/": """tools/*.h src/*.h src/live/*.h src/io/*.h src/train/*.h <gst/*>
       <cairo.h> <cairo-svg.h> <jansson.h>""",
     "bench/": """bench/*.h tests/*.h tests/gst/filter.h tools/bench.h src/*.h src/live/*.h src/io/*.h
-      src/train/*.h <cairo.h> <jansson.h> <sys/resource.h> <gst/*>""",
-    "tests/": """tests/*.h src/*.h src/live/*.h src/io/*.h src/train/*.h
+      src/text/*.h src/train/*.h <cairo.h> <jansson.h> <sys/resource.h> <gst/*>""",
+    "tests/": """tests/*.h src/*.h src/live/*.h src/io/*.h src/text/*.h src/train/*.h
       onnx.pb-c.h <jansson.h> <sys/file.h> <sys/wait.h>""",
     "tests/gst/": """tests/gst/*.h plugin/*.h src/*.h src/live/*.h src/io/*.h
       <gst/*> <dlfcn.h> <jansson.h> <linux/futex.h> <pthread.h>
