@@ -30,7 +30,8 @@ export GST_PLUGIN_PATH_1_0="$folder/plugins" GST_PLUGIN_SYSTEM_PATH_1_0=
 export GST_PRESET_PATH=@source@/plugin/presets
 export GST_REGISTRY_1_0="$folder/registry"
 export GST_REGISTRY_FORK=no # a sanitized plugin loads in a sanitized process
-export HOME="$folder" XDG_DATA_HOME="$folder" TMPDIR="$folder/tmp"
+export HOME="$folder" XDG_DATA_HOME="$folder"
+export TMPDIR="$folder/tmp" TEMP="$folder/tmp" # TEMP: for gst-check
 export PATH=@tools@:"$PATH"
 export SEQ_SHARED="${SEQ_SHARED-@shared@}"
 export GSETTINGS_BACKEND=memory CK_DEFAULT_TIMEOUT=60
