@@ -45,7 +45,7 @@ seqmodel_convert (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return seqmodel_usage_error ("convert", "%s", error->message);
   if (argc != 3)
-    return seqmodel_usage_error ("convert", "IN and OUT are needed");
+    return seqmodel_usage_error ("convert", "expected IN and OUT");
   if (!format)
     format = g_strdup (seq_model_format_by_suffix (argv[2]));
   if (!format)

@@ -119,7 +119,7 @@ seqmodel_info (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return seqmodel_usage_error ("info", "%s", error->message);
   if (argc != 2)
-    return seqmodel_usage_error ("info", "one FILE is needed");
+    return seqmodel_usage_error ("info", "expected one FILE");
   given = hints_parse (hints, &error);
   if (!given)
     return seqmodel_usage_error ("info", "%s", error->message);

@@ -41,17 +41,18 @@ file_init (SeqFile *file, GBytes *bytes, const char *name, GError **error)
 {
   *file = (SeqFile){ .bytes = bytes };
   file->data = g_bytes_get_data (bytes, &file->size);
-  if (seq_json_begins (file->data, file->size)) {
-    file->json = seq_json_parse (file->data, file->size, error);
-    if (!file->json)
-      g_prefix_error (error, "%s: JSON: ", name);
-    return file->json != NULL;
-  }
+  /* first, since its length can look like the beginning of anything */
   if (seq_safetensors_begins (file->data, file->size)) {
     file->tensors = seq_safetensors_parse (bytes, error);
     if (!file->tensors)
       g_prefix_error (error, "%s: ", name);
     return file->tensors != NULL;
+  }
+  if (seq_json_begins (file->data, file->size)) {
+    file->json = seq_json_parse (file->data, file->size, error);
+    if (!file->json)
+      g_prefix_error (error, "%s: JSON: ", name);
+    return file->json != NULL;
   }
   return TRUE;
 }
