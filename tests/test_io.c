@@ -941,7 +941,7 @@ static void
 test_onnx_claims (void)
 {
   static const char *const tricks[] = { "dims", "ConstantOfShape", "Expand",
-    "Concat", "circle", "Transpose" };
+    "Concat", "circle", "Transpose", "nan" };
 
   for (guint i = 0; i < G_N_ELEMENTS (tricks); i++) {
     Onnx__Model *parts = onnx_parts ();
@@ -987,6 +987,12 @@ test_onnx_claims (void)
       w->dims[1] = 0;
       w->raw_data.len = 0;
       put_node (graph, "Transpose", w->name, NULL, "trick");
+    }
+    if (i == 6) { /* a shape of floats that are not numbers */
+      memset (w->raw_data.data, 0xff, w->raw_data.len);
+      w->n_dims = 1;
+      w->dims[0] = (gint64) w->raw_data.len / 4;
+      put_node (graph, "ConstantOfShape", w->name, NULL, "trick");
     }
     file = onnx_whole (parts);
     onnx__model__free_unpacked (parts, NULL);

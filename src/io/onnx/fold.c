@@ -329,7 +329,7 @@ gather (const Fold *f, GError **error)
   y = seq_onnx_array (shape, rank, f->source, error);
   for (gsize o = 0; y && y->n_values && o < outer; o++)
     for (gsize i = 0; i < indices->n_values; i++) {
-      gint64 index = (gint64) CLAMP (indices->values[i], -0x1p62, 0x1p62);
+      gint64 index = seq_onnx_whole (indices->values[i]);
 
       if (!seq_onnx_axis (
               &index, (guint) MIN (x->shape[axis], G_MAXUINT), error)) {
@@ -359,7 +359,7 @@ shape_of (const SeqArray *numbers, guint64 *shape, guint *rank, GError **error)
   for (guint i = 0; i < *rank; i++)
     shape[i] = numbers->values[i] <= SEQ_ONNX_LENGTH (0)
                    ? 1
-                   : (guint64) CLAMP (numbers->values[i], 0, 0x1p62);
+                   : (guint64) MAX (seq_onnx_whole (numbers->values[i]), 0);
   return TRUE;
 }
 

@@ -49,6 +49,13 @@ const Onnx__Attribute *seq_onnx_attribute (
 gint64 seq_onnx_int (const Onnx__Node *node, const char *name, gint64 fallback);
 double seq_onnx_float (
     const Onnx__Node *node, const char *name, double fallback);
+/* A number of a constant as a whole number; NaN is 0. */
+static inline gint64
+seq_onnx_whole (double x)
+{
+  return x != x ? 0 : (gint64) CLAMP (x, -0x1p62, 0x1p62);
+}
+
 /* Whole numbers that are an attribute in older opsets and an input in newer
  * ones; *n = 0 if both are missing. values: [SEQ_ONNX_RANK]. */
 gboolean seq_onnx_ints (const Onnx__Node *node, const char *name,

@@ -78,8 +78,7 @@ seq_onnx_ints (const Onnx__Node *node, const char *name, const SeqArray *input,
     return FALSE;
   }
   for (gsize i = 0; i < count; i++)
-    values[i] =
-        input ? (gint64) CLAMP (input->values[i], -0x1p62, 0x1p62) : a->ints[i];
+    values[i] = input ? seq_onnx_whole (input->values[i]) : a->ints[i];
   *n = (guint) count;
   return TRUE;
 }
