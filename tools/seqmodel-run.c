@@ -1,63 +1,94 @@
 /* seqmodel-run.c: a recording through a model.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "src/io/load.h"
-#include "src/live/stream.h"
+#include "src/io/file.h"
+#include "src/live/host.h"
 #include "tools/hints.h"
 #include "tools/media.h"
 #include "tools/seqmodel.h"
 
 #include <gst/gst.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BLOCK 16384 /* frames between two looks at the clock */
 
-/* "0.5,0.2" into the stream's conditioning. */
+/* "0.5,0.2" as the stream's knobs. */
 static gboolean
-set_params (SeqStream *stream, const char *text, guint n, GError **error)
+set_knobs (SeqStream *stream, const char *text, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (text, ",", -1);
+  guint n = seq_stream_n_knobs (stream);
 
   if (g_strv_length (parts) != n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
-        "--params has %u values where the model has %u", g_strv_length (parts),
-        n);
+        "--params: the number of values is %u; expected %u, the knobs of the "
+        "model",
+        g_strv_length (parts), n);
     return FALSE;
   }
-  for (guint i = 0; i < n; i++)
-    seq_stream_set_knob (stream, i, g_ascii_strtod (parts[i], NULL), 1);
+  for (guint i = 0; i < n; i++) {
+    char *end;
+    double value = g_ascii_strtod (parts[i], &end);
+
+    if (end == parts[i] || *end || !(value >= 0 && value <= 1)) {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+          "--params: value %u is '%s'; expected a number from 0 to 1", i + 1,
+          parts[i]);
+      return FALSE;
+    }
+    seq_stream_set_knob (stream, i, value, 1);
+  }
   return TRUE;
 }
 
-/* Runs all frames; a bar on a terminal. out: [n][outputs]. */
-static float *
-run (SeqStream *stream, const float *x, gsize n_frames)
+/* Opens the host with the file, for a stream of so many channels. */
+static SeqEngine *
+open_engine (SeqHost *host, const SeqSettings *settings, SeqModelFile *file,
+    const SeqRecording *recording, GError **error)
 {
-  guint channels = seq_stream_n_channels (stream);
-  guint outputs_n = seq_stream_n_outputs (stream);
-  float *y = g_new (float, n_frames *outputs_n + 1);
-  g_autofree gpointer *in_at = g_new (gpointer, channels);
-  g_autofree gpointer *out_at = g_new (gpointer, outputs_n);
-  SeqSignal in = { SEQ_FORMAT_F32, in_at, channels };
-  SeqSignal out = { SEQ_FORMAT_F32, out_at, outputs_n };
-  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL, &out, NULL, NULL };
+  if (!seq_host_carry_out (
+          host, seq_host_plan_open (host, settings, file, error))
+      || !seq_host_carry_out (
+          host, seq_host_plan_stream (host, recording->n_channels,
+                    (guint) rint (recording->rate), error)))
+    return NULL;
+  return seq_host_handover (host)->active;
+}
+
+static void
+print_bar (gsize done, gsize all)
+{
+  int n = (int) (40 * done / all);
+
+  g_printerr ("\r[%.*s%.*s]", n, "########################################",
+      40 - n, "                                        ");
+}
+
+/* Runs all frames. Returns the prediction, [n_frames][outputs]. */
+static float *
+run (SeqEngine *engine, const SeqRecording *recording)
+{
+  guint n_in = recording->n_channels;
+  guint n_out = seq_stream_n_outputs (engine->stream);
+  gsize n_frames = recording->n_frames;
+  float *y = g_new (float, n_frames *n_out + 1);
+  SeqSignal in = { SEQ_FORMAT_F32, engine->in, n_in };
+  SeqSignal out = { SEQ_FORMAT_F32, engine->out, n_out };
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { [SEQ_OUTPUT_PREDICTION] = &out };
   gboolean bar = isatty (STDERR_FILENO);
 
   for (gsize at = 0; at < n_frames; at += BLOCK) {
-    for (guint c = 0; c < channels; c++)
-      in_at[c] = (gpointer) (x + at * channels + c);
-    for (guint o = 0; o < outputs_n; o++)
-      out_at[o] = y + at * outputs_n + o;
-    seq_stream_process (
-        stream, &in, outputs, MIN (BLOCK, n_frames - at), 1, 1, 0);
-    if (bar) {
-      guint done = (guint) (40 * MIN (at + BLOCK, n_frames) / n_frames);
+    gsize n = MIN (BLOCK, n_frames - at);
 
-      g_printerr ("\r[%.*s%.*s]", done,
-          "########################################", 40 - done,
-          "                                        ");
-    }
+    for (guint c = 0; c < n_in; c++)
+      engine->in[c] = recording->samples + at * n_in + c;
+    for (guint o = 0; o < n_out; o++)
+      engine->out[o] = y + at * n_out + o;
+    seq_stream_process (engine->stream, &in, outputs, n, 1, 1, 0);
+    if (bar)
+      print_bar (at + n, n_frames);
   }
   if (bar)
     g_printerr ("\n");
@@ -125,77 +156,109 @@ write_out (const char *path, const float *y, gsize n_frames, guint channels,
   return TRUE;
 }
 
+typedef struct {
+  const char *model, *in, *out;
+  int n_channels;
+  double rate; /* 0: the model's, or else the recording's */
+  const char *params;
+  char **hints;
+} Options;
+
+/* Fails with a G_OPTION_ERROR. */
+static gboolean
+check_options (const Options *o, GError **error)
+{
+  gboolean raw = g_str_has_suffix (o->in, ".f32");
+  const char *fault = NULL;
+
+  if (!g_str_has_suffix (o->out, ".f32") && !g_str_has_suffix (o->out, ".wav"))
+    fault = "OUT must end in .wav or .f32";
+  else if (raw && o->n_channels == 0)
+    fault = "raw input needs --channels";
+  else if (o->n_channels < 0 || o->n_channels > 4096)
+    fault = "--channels is out of range; expected 1 to 4096";
+  else if (!(o->rate >= 0 && o->rate <= 1e7))
+    fault = "--rate is out of range; expected up to 10000000 Hz";
+  if (fault)
+    g_set_error_literal (
+        error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, fault);
+  return !fault;
+}
+
+static gboolean
+run_file (const Options *o, GError **error)
+{
+  gboolean raw = g_str_has_suffix (o->in, ".f32");
+  double rate = o->rate;
+  g_auto (SeqSettings) settings = { 0 };
+  g_autoptr (SeqModelFile) file = NULL;
+  g_autoptr (SeqRecording) recording = NULL;
+  g_autoptr (SeqHost) host = seq_host_new (NULL, NULL);
+  g_autofree float *y = NULL;
+  SeqEngine *engine;
+
+  seq_settings_copy (&settings, &seq_default_settings);
+  settings.model_file = g_strdup (o->model);
+  settings.rate_mode = rate > 0 ? SEQ_RATE_IGNORE : SEQ_RATE_MODEL;
+  settings.options = hints_parse (o->hints, error);
+  if (!settings.options)
+    return FALSE;
+  file = seq_model_file_open (settings.model_file, settings.options, error);
+  if (!file)
+    return FALSE;
+  if (rate == 0)
+    rate = file->model->rate > 0 ? file->model->rate : raw ? 48000 : 0;
+  recording = media_read (o->in, rate, (guint) o->n_channels, error);
+  if (!recording)
+    return FALSE;
+  engine = open_engine (host, &settings, file, recording, error);
+  if (!engine || (o->params && !set_knobs (engine->stream, o->params, error)))
+    return FALSE;
+  y = run (engine, recording);
+  return write_out (o->out, y, recording->n_frames,
+      seq_stream_n_outputs (engine->stream), recording->rate, error);
+}
+
 int
 seqmodel_run (int argc, char **argv)
 {
-  int channels = 0;
-  double rate = 0;
+  Options o = { NULL };
   g_autofree char *params = NULL;
   g_auto (GStrv) hints = NULL;
   const GOptionEntry entries[] = {
-    { "channels", 'c', 0, G_OPTION_ARG_INT, &channels,
-        "of raw input (.f32), or to convert to", "N" },
-    { "rate", 'r', 0, G_OPTION_ARG_DOUBLE, &rate,
-        "of raw input, or to convert to (default: the model's)", "HZ" },
-    { "params", 'p', 0, G_OPTION_ARG_STRING, &params, "conditioning, 0..1 each",
-        "P1,P2,..." },
-    { "option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &hints,
-        "what the model file cannot say, see seqmodel info --help",
-        "KEY=VALUE" },
+    { "channels", 'c', 0, G_OPTION_ARG_INT, &o.n_channels,
+        "channels of raw input (.f32), or to convert to", "N" },
+    { "rate", 'r', 0, G_OPTION_ARG_DOUBLE, &o.rate,
+        "sample rate of raw input, or to convert to (default: the model's)",
+        "HZ" },
+    { "params", 'p', 0, G_OPTION_ARG_STRING, &params,
+        "the model's knobs, 0..1 each", "P1,P2,..." },
+    HINTS_OPTION (&hints),
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("MODEL IN OUT");
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqModel) model = NULL;
-  g_autoptr (GVariant) given = NULL;
-  g_autoptr (SeqRecording) recording = NULL;
-  g_autoptr (SeqStream) stream = NULL;
-  g_autofree float *y = NULL;
-  SeqStreamConfig config = { .learning_rate = 1e-3, .window = 64 };
-  gboolean raw;
+  gboolean done = FALSE;
 
   g_option_context_set_summary (context,
       "Runs a recording through a model. IN is any media file, or raw "
       "little-endian\nfloat32 (.f32); OUT is a WAV, or raw (.f32).");
+  hints_describe (context);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     return seqmodel_usage_error ("run", "%s", error->message);
   if (argc != 4)
-    return seqmodel_usage_error ("run", "MODEL, IN and OUT are needed");
-  if (!g_str_has_suffix (argv[3], ".f32")
-      && !g_str_has_suffix (argv[3], ".wav"))
-    return seqmodel_usage_error (
-        "run", "%s ends in neither .wav nor .f32", argv[3]);
-  raw = g_str_has_suffix (argv[2], ".f32");
-  if (channels < 0 || channels > 4096 || rate < 0 || rate > 1e7
-      || (raw && channels == 0))
-    return seqmodel_usage_error (
-        "run", raw && channels == 0 ? "raw input needs --channels"
-                                    : "--channels or --rate is out of range");
-  given = hints_parse (hints, &error);
-  if (!given)
-    return seqmodel_usage_error ("run", "%s", error->message);
-
-  model = seq_model_load (argv[1], given, &error);
-  if (!model)
-    return seqmodel_refused ("run", error);
-  if (rate == 0)
-    rate = model->rate > 0 ? model->rate : raw ? 48000 : 0;
-  recording = media_read (argv[2], rate, (guint) channels, &error);
-  if (!recording)
-    return seqmodel_refused ("run", error);
-  config.horizon = model->horizon;
-  stream = seq_stream_new (model, recording->n_channels, &config, &error);
-  if (!stream
-      || (params
-          && !set_params (
-              stream, params, model->n_in - model->n_signal, &error)))
-    return error->domain == G_OPTION_ERROR
-               ? seqmodel_usage_error ("run", "%s", error->message)
-               : seqmodel_refused ("run", error);
-  y = run (stream, recording->samples, recording->n_frames);
-  if (!write_out (argv[3], y, recording->n_frames,
-          seq_stream_n_outputs (stream), recording->rate, &error))
-    return seqmodel_refused ("run", error);
-  return SEQMODEL_DONE;
+    return seqmodel_usage_error ("run", "expected MODEL, IN and OUT");
+  o.model = argv[1];
+  o.in = argv[2];
+  o.out = argv[3];
+  o.params = params;
+  o.hints = hints;
+  if (check_options (&o, &error))
+    done = run_file (&o, &error);
+  if (done)
+    return SEQMODEL_DONE;
+  return error->domain == G_OPTION_ERROR
+             ? seqmodel_usage_error ("run", "%s", error->message)
+             : seqmodel_refused ("run", error);
 }

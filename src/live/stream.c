@@ -141,6 +141,34 @@ count_memory (const SeqStream *stream)
          + padded (stream->n_lanes * stream->lane_size);
 }
 
+static int
+compare_keys (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* The options of a layer, sorted: a dictionary has them in any order. */
+static void
+append_options (GString *text, GVariant *config)
+{
+  g_autoptr (GPtrArray) keys = g_ptr_array_new ();
+  GVariantIter iter;
+  const char *key;
+
+  g_variant_iter_init (&iter, config);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
+    g_ptr_array_add (keys, (gpointer) key);
+  g_ptr_array_sort (keys, compare_keys);
+  for (guint i = 0; i < keys->len; i++) {
+    g_autoptr (GVariant) value =
+        g_variant_lookup_value (config, g_ptr_array_index (keys, i), NULL);
+    g_autofree char *printed = g_variant_print (value, TRUE);
+
+    g_string_append_printf (
+        text, "%s=%s ", (char *) g_ptr_array_index (keys, i), printed);
+  }
+}
+
 /* All that two streams must have in common to exchange memory. */
 static char *
 make_fingerprint (const SeqStream *stream)
@@ -150,10 +178,8 @@ make_fingerprint (const SeqStream *stream)
   GString *text = g_string_new (NULL);
 
   for (guint i = 0; i < chain->n_layers; i++) {
-    g_autofree char *config = g_variant_print (chain->layers[i]->config, TRUE);
-
-    g_string_append_printf (
-        text, "%s %s; ", chain->layers[i]->klass->kind.name, config);
+    g_string_append_printf (text, "%s ", chain->layers[i]->klass->kind.name);
+    append_options (text, chain->layers[i]->config);
   }
   g_checksum_update (
       sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
