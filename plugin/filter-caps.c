@@ -199,8 +199,8 @@ transform_caps (GstBaseTransform *trans, GstPadDirection direction,
                 : g_steal_pointer (&result);
 }
 
-/* What the model cannot take is accepted here, and refused with a reason when
- * it comes: see check_caps() and setup(). */
+/* Caps that the model cannot take are accepted here, and refused with a reason
+ * when they come: see gst_seq_filter_check_caps() and setup(). */
 static gboolean
 accept_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps)
 {

@@ -3,8 +3,8 @@
  *
  * A setting of the model (the table of settings.h) or of its file is stored,
  * and then, once for all that one g_object_set() sets, planned and carried out
- * by the host. What the host refuses is taken back. `state` goes to the host at
- * once. The rest is copied by the streaming thread once a buffer.
+ * by the host; if the host refuses, it is taken back. `state` goes to the host
+ * at once. The rest is copied by the streaming thread once a buffer.
  */
 #include "plugin/filter.h"
 
@@ -138,7 +138,7 @@ set_setting (SeqSettings *settings, SeqSetting id, const GValue *value)
     settings->given |= SEQ_BIT (id);
 }
 
-/* off stops learning and leaves the way as it is. */
+/* off stops learning; how to learn stays as it was. */
 static void
 set_learn (SeqSettings *settings, guint learn)
 {
@@ -203,7 +203,7 @@ get_knobs (const BufferSettings *buffer, GValue *value)
 }
 
 /* The fields of `model-options` as a{sv}, keys as the core spells them; NULL:
- * none. Who reads an option checks whether its type will do. */
+ * none. The reader of an option checks its type. */
 static GVariant *
 options_of (const GstStructure *structure)
 {
@@ -763,7 +763,7 @@ gst_seq_filter_install_properties (GObjectClass *klass)
   props[PROP_STATE_FILE] = g_param_spec_string ("state-file", "State file",
       "File that the state is read from at start, if it exists, and written "
       "to at EOS, at stop and by the action `save`. Properties that say what "
-      "the model is must fit it; if none does, the file brings its model",
+      "the model is must fit the file; without any, the file brings its model",
       NULL, usual);
   props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
       "Of the model that runs: isa, model-file, format, layers, precision, "

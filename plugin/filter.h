@@ -42,7 +42,7 @@ enum {
   N_PROPS
 };
 
-/* What the streaming thread copies once a buffer. */
+/* Copied by the streaming thread once a buffer. */
 typedef struct {
   guint emit; /* flags, 1 << SeqOutput */
   gboolean post_messages;
@@ -74,7 +74,7 @@ typedef struct {
   guint64 n_load_failures;     /* model files that were refused */
 } Build;
 
-/* Of the streaming thread alone; while none streams, of start() and stop(). */
+/* The streaming thread's own; start() and stop() run while there is none. */
 typedef struct {
   SeqHandover *handover; /* the host's */
   BufferSettings now;    /* for this buffer */

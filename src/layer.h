@@ -35,6 +35,7 @@ G_BEGIN_DECLS
 #define SEQ_TILE 16
 #define SEQ_ALIGN 128
 #define SEQ_PAD(n) (((gsize) (n) + SEQ_TILE - 1) / SEQ_TILE * SEQ_TILE)
+#define SEQ_PAD_BYTES(n) (((gsize) (n) + SEQ_ALIGN - 1) / SEQ_ALIGN * SEQ_ALIGN)
 /* reals that hold n doubles, for layers that keep doubles in their state */
 #define SEQ_DOUBLES(n) SEQ_PAD ((n) * sizeof (double) / sizeof (real))
 

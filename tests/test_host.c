@@ -12,7 +12,7 @@
 
 #define N 500
 
-/* What is heard: two channels at most. */
+/* The input, of up to two channels. */
 static void
 make_signal (float *x, guint n_channels)
 {
@@ -94,7 +94,7 @@ assert_refused (SeqPlan *plan, GError **error, const char *says)
   g_clear_error (error);
 }
 
-/* Whatever is refused, state, settings and output stay to the bit. */
+/* After a refusal state, settings and output are the same to the bit. */
 static void
 test_refused (void)
 {

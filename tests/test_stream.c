@@ -1,4 +1,4 @@
-/* test_stream.c: what a stream promises, for every model and learner.
+/* test_stream.c: the promises of a stream, for every model and learner.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/builder.h"
@@ -193,8 +193,8 @@ test_residual (gconstpointer data)
       stats.channels[1].residual_power, power, 1e-4 * power);
 }
 
-/* Everything learnt and carried, put into another stream in the middle of a
- * window, goes on to the bit; so does a stream that adopts. */
+/* A stream that is given all that another has learnt and carried, in the middle
+ * of a window, goes on to the bit; so does one that adopts. */
 static void
 test_resume (gconstpointer data)
 {
@@ -229,7 +229,8 @@ test_resume (gconstpointer data)
   assert_same (parts, whole, 2 * N);
 }
 
-/* No truncation of a snapshot, and no flipped byte, is more than an error. */
+/* A truncated snapshot is an error; one with a flipped byte is an error or
+ * gives a stream whose output is finite. */
 static void
 test_damaged (gconstpointer data)
 {
@@ -316,7 +317,7 @@ test_non_finite (gconstpointer data)
   g_assert_cmpuint (stats.n_non_finite, ==, 102);
 }
 
-/* Whatever comes, what goes out is finite. */
+/* Any input gives finite output. */
 static void
 test_hostile (gconstpointer data)
 {
@@ -456,8 +457,9 @@ make_exploding (SeqLearn learn)
   return stream;
 }
 
-/* A state that leaves the numbers begins anew at that very frame, in that lane,
- * whatever the cuts; what a read-out has learnt by then stays finite. */
+/* A state that is no longer finite restarts at that very frame, in that lane,
+ * however the stream is cut; what a read-out has learnt by then stays finite.
+ */
 static void
 test_exploding (void)
 {
@@ -527,9 +529,10 @@ predict (SeqStream *stream, float *x, float *y, guint from, guint n)
       (const SeqSignal *[SEQ_N_OUTPUTS]){ NULL, &out, NULL, NULL }, n, 1, 1, 0);
 }
 
-/* Knobs move in a line of that many frames from where they are, whatever the
- * cuts; at the start of a stream they are where they are set. A model's inputs
- * may all come in the stream: then the knobs' curve is a channel. */
+/* Knobs move in a line of that many frames from where they are, however the
+ * stream is cut; at the start of a stream they are where they are set. A
+ * model's inputs may all come in the stream: then the knobs' curve is a
+ * channel. */
 static void
 test_params (void)
 {
@@ -572,7 +575,7 @@ test_params (void)
   }
 }
 
-/* One stream fades into another in a line, whatever the cuts. */
+/* One stream fades into another linearly, however the stream is cut. */
 static void
 test_fade (void)
 {
@@ -611,8 +614,8 @@ test_fade (void)
   }
 }
 
-/* What gradient descent has learnt, taken out as a model, gives the same bits
- * in a stream that learns no more; a read-out's the same within rounding. */
+/* A model taken out after gradient descent gives the same bits in a stream that
+ * no longer learns; with a read-out, the same within rounding. */
 static void
 test_learnt (void)
 {
@@ -648,7 +651,7 @@ test_learnt (void)
   }
 }
 
-/* Models and streams that don't fit are refused with both numbers. */
+/* Models and streams that do not fit are refused with both numbers. */
 static void
 test_refusals (void)
 {

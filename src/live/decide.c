@@ -199,7 +199,7 @@ build_model (const SeqSettings *settings, guint n_channels, GError **error)
 
 /* --- a model from a file -------------------------------------------------- */
 
-/* What was set must be what the file says, where it says it. */
+/* Settings must agree with what the file says. */
 static gboolean
 check_agreement (
     const SeqSettings *settings, const SeqModelFile *file, GError **error)

@@ -28,12 +28,12 @@ typedef struct {
 SeqModel *seq_decide (
     const SeqQuestion *question, SeqStreamConfig *config, GError **error);
 
-/* What a model says of itself, as settings: writes what it says into
- * `description`, and which those are into description->given. */
+/* Describes a model as settings: sets those that it says something about, and
+ * their bits in description->given. */
 void seq_describe (const SeqModel *model, SeqSettings *description);
 
-/* What a stream must have for a model that is there before the stream, from a
- * file or a state. */
+/* The demands of a model that was there before the stream, from a file or a
+ * state. */
 typedef struct {
   guint n_signal, n_in, n_out; /* of the model; 0: whatever the stream has */
   guint rate;                  /* Hz; 0: any */

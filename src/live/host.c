@@ -31,7 +31,7 @@ struct _SeqHost {
   gboolean awaits_stream;
 };
 
-/* What is to be in force, and how to get there. */
+/* A change: all that will be in force, and how to get there. */
 struct _SeqPlan {
   Request request;
   gboolean opens;

@@ -47,7 +47,7 @@ SeqPlan *seq_host_plan_settings (SeqHost *host, const SeqSettings *settings,
     SeqModelFile *file, GError **error);
 
 /* A stream of so many channels at this rate. It takes effect at once: no other
- * thread may be streaming. What is carried goes back to its start. */
+ * thread may be streaming. The carried state goes back to its start. */
 SeqPlan *seq_host_plan_stream (
     SeqHost *host, guint n_channels, guint rate, GError **error);
 
@@ -80,11 +80,12 @@ gboolean seq_host_is_open (SeqHost *host);
 guint seq_host_n_channels (SeqHost *host);
 /* Channels of its prediction. */
 guint seq_host_n_outputs (SeqHost *host);
-/* What was decided needs other channels or another rate than the stream has.
- * The former model goes on until seq_host_plan_stream() builds it. */
+/* The model that was decided on needs other channels or another rate than the
+ * stream has. The one before it goes on until seq_host_plan_stream(). */
 gboolean seq_host_awaits_stream (SeqHost *host);
 const SeqSettings *seq_host_settings (SeqHost *host);
-/* What the model file says, as settings; `given` is 0 if it does not count. */
+/* The model file's own description, as settings; `given` is 0 if its model is
+ * not the one in force. */
 void seq_host_describe_file (SeqHost *host, SeqSettings *description);
 SeqNeeds seq_host_needs (SeqHost *host);
 

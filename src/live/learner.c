@@ -1,14 +1,14 @@
 /* learner.c: online gradient descent for one lane.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The loss is the mean square error over the window, divided by the power of
- * what the net itself has to produce in it, so that the step does not depend
- * on the level of the signal; the gradient's norm is clipped to 1 (Pascanu et
- * al. 2013).
+ * The loss is the mean square error over the window, divided by the power that
+ * the net itself has to produce in it, so that the step does not depend on the
+ * level of the signal; the gradient's norm is clipped to 1 (Pascanu et al.
+ * 2013).
  *
  * The guard: an update whose gradient is not finite is not made; when the
- * running error is far above both its best and what a silent net would have,
- * the best weights come back and the rate is halved.
+ * running error is far above both its best and that of a silent net, the best
+ * weights come back and the rate is halved.
  */
 #include "src/live/learner.h"
 #include "src/adam.h"
@@ -24,15 +24,9 @@
 #define SILENCE 1e-8    /* of the running power: nothing to learn */
 
 static gsize
-padded_bytes (gsize bytes)
+count_bytes (gsize n_reals)
 {
-  return (bytes + SEQ_ALIGN - 1) / SEQ_ALIGN * SEQ_ALIGN;
-}
-
-static gsize
-reals (gsize n)
-{
-  return padded_bytes (n * sizeof (real));
+  return SEQ_PAD_BYTES (n_reals * sizeof (real));
 }
 
 static guint
@@ -46,10 +40,11 @@ seq_learner_carried (const SeqChain *chain, const SeqLearnerConfig *config)
 {
   guint n_rows = rows_of (config);
 
-  return padded_bytes (sizeof (SeqLearnerNumbers))
-         + 4 * reals (chain->n_weights) + 3 * reals (chain->n_state)
-         + reals (n_rows * SEQ_PAD (chain->n_in))
-         + reals (n_rows * SEQ_PAD (chain->n_out)) + padded_bytes (n_rows);
+  return SEQ_PAD_BYTES (sizeof (SeqLearnerNumbers))
+         + 4 * count_bytes (chain->n_weights) + 3 * count_bytes (chain->n_state)
+         + count_bytes (n_rows * SEQ_PAD (chain->n_in))
+         + count_bytes (n_rows * SEQ_PAD (chain->n_out))
+         + SEQ_PAD_BYTES (n_rows);
 }
 
 void
@@ -59,21 +54,21 @@ seq_learner_set_memory (SeqLearner *learner, gpointer memory)
   guint8 *at = memory;
 
   learner->numbers = (SeqLearnerNumbers *) at;
-  at += padded_bytes (sizeof (SeqLearnerNumbers));
+  at += SEQ_PAD_BYTES (sizeof (SeqLearnerNumbers));
   for (guint i = 0; i < 4; i++) {
     *(real * *[]){ &learner->weights, &learner->moment1, &learner->moment2,
       &learner->good }[i] = (real *) at;
-    at += reals (chain->n_weights);
+    at += count_bytes (chain->n_weights);
   }
   for (guint i = 0; i < 3; i++) {
     *(real * *[]){ &learner->state, &learner->state0, &learner->state_w }[i] =
         (real *) at;
-    at += reals (chain->n_state);
+    at += count_bytes (chain->n_state);
   }
   learner->rows = (real *) at;
-  at += reals (learner->n_rows * learner->work->in_stride);
+  at += count_bytes (learner->n_rows * learner->work->in_stride);
   learner->targets = (real *) at;
-  at += reals (learner->n_rows * learner->work->out_stride);
+  at += count_bytes (learner->n_rows * learner->work->out_stride);
   learner->valid = at;
 }
 
@@ -218,7 +213,7 @@ roll_back (SeqLearner *learner)
 }
 
 /* Adam. Steps of the read-out are in proportion to what it has to produce:
- * with a residual connection that may be a thousandth of the signal. */
+ * with a skip connection that may be a thousandth of the signal. */
 static void
 step (SeqLearner *learner, double scale)
 {
@@ -238,20 +233,21 @@ step (SeqLearner *learner, double scale)
   }
 }
 
-/* All targets of the window are there: one step of descent. */
-static void
-update (SeqLearner *learner)
+/* The outputs of a window against its targets, in squares. */
+typedef struct {
+  guint n_valid;         /* frames that count */
+  double wanted, missed; /* what the net had to produce, and its error */
+} Comparison;
+
+/* Writes the error of each output to d_out. */
+static Comparison
+compare_window (SeqLearner *learner)
 {
   const SeqChain *chain = learner->chain;
-  SeqLearnerNumbers *n = learner->numbers;
-  SeqWork *work = learner->work;
+  const SeqWork *work = learner->work;
   guint window = learner->config.window, horizon = learner->config.horizon;
-  guint n_out = chain->n_out, residual = chain->skip, n_valid = 0;
-  double wanted = 0, missed = 0, norm, rate, level;
-  SeqPass pass = { .n_frames = window,
-    .weights = learner->weights,
-    .state = learner->state0,
-    .learnt = learner->state };
+  guint skip = chain->skip;
+  Comparison c = { 0 };
 
   for (guint t = 0; t < window; t++) {
     const real *u = work->in + t * work->in_stride;
@@ -260,29 +256,58 @@ update (SeqLearner *learner)
     real *d = learner->d_out + t * work->out_stride;
     gboolean valid = learner->valid[t] && learner->valid[t + horizon];
 
-    for (guint k = 0; k < n_out; k++) {
-      real base = residual == 1 ? u[0] : k < residual ? u[k] : 0;
+    for (guint k = 0; k < chain->n_out; k++) {
+      real base = skip == 1 ? u[0] : k < skip ? u[k] : 0;
       real e = valid ? y[k] - target[k] : 0;
 
       d[k] = e;
-      missed += (double) e * e;
+      c.missed += (double) e * e;
       if (valid)
-        wanted += (double) (target[k] - base) * (target[k] - base);
+        c.wanted += (double) (target[k] - base) * (target[k] - base);
     }
-    n_valid += valid;
+    c.n_valid += valid;
   }
-  if (n_valid == 0 || wanted <= SILENCE * n->power * n_valid * n_out)
-    return;
+  return c;
+}
 
-  rate = MAX (1.0 / (n->n_updates + 1), POWER_RATE * window);
-  n->power += MIN (rate, 1) * (wanted / ((double) n_valid * n_out) - n->power);
+/* Follows power and error. Returns whether the weights are still good. */
+static gboolean
+follow_error (SeqLearner *learner, const Comparison *c, double *level)
+{
+  SeqLearnerNumbers *n = learner->numbers;
+  double n_values = (double) c->n_valid * learner->chain->n_out;
+  double rate =
+      MAX (1.0 / (n->n_updates + 1), POWER_RATE * learner->config.window);
+
+  n->power += MIN (rate, 1) * (c->wanted / n_values - n->power);
   n->n_updates++;
   /* loud windows are measured by themselves, quiet ones by the power */
-  level = wanted + QUIET * n_valid * n_out * n->power;
+  *level = c->wanted + QUIET * c->n_valid * learner->chain->n_out * n->power;
   n->error +=
-      MAX (ERROR_RATE, 1.0 / n->n_updates) * (missed / level - n->error);
-  if (!isfinite (n->error)
-      || (n->error > EXPLODED && n->error > EXPLODED * n->good_error)) {
+      MAX (ERROR_RATE, 1.0 / n->n_updates) * (c->missed / *level - n->error);
+  return isfinite (n->error)
+         && !(n->error > EXPLODED && n->error > EXPLODED * n->good_error);
+}
+
+/* All targets of the window are there: one step of descent. */
+static void
+update (SeqLearner *learner)
+{
+  const SeqChain *chain = learner->chain;
+  SeqLearnerNumbers *n = learner->numbers;
+  SeqWork *work = learner->work;
+  guint window = learner->config.window;
+  Comparison c = compare_window (learner);
+  SeqPass pass = { .n_frames = window,
+    .weights = learner->weights,
+    .state = learner->state0,
+    .learnt = learner->state };
+  double level, norm;
+
+  if (c.n_valid == 0
+      || c.wanted <= SILENCE * n->power * c.n_valid * chain->n_out)
+    return;
+  if (!follow_error (learner, &c, &level)) {
     roll_back (learner);
     return;
   }

@@ -6,7 +6,7 @@
  * gradient goes back through what it knows by then. Frames are gathered in a
  * window; when the last target of a window has come, its gradient is taken,
  * the weights move, and the next window goes on from the state after the last.
- * Updates fall on fixed frame numbers, whatever the blocks.
+ * Updates fall on fixed frame numbers, however the stream is cut into blocks.
  */
 #pragma once
 
@@ -84,7 +84,7 @@ typedef struct {
   gsize out_stride;
 } SeqLearnerBlock;
 
-/* learn FALSE: nothing is learnt, and the window begins anew afterwards. */
+/* learn FALSE: nothing is learnt, and a new window begins afterwards. */
 void seq_learner_run (
     SeqLearner *learner, const SeqLearnerBlock *block, gboolean learn);
 

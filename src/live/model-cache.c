@@ -39,7 +39,7 @@ free_file (SeqModelFile *file)
   g_free (file);
 }
 
-/* The lock is held. NULL: nobody has the file, the caller loads it. */
+/* The lock is held. NULL: the file is not in use, the caller loads it. */
 static SeqModelFile *
 wait_for_file (const char *key)
 {

@@ -16,8 +16,8 @@ typedef struct {
   guint64 n_residuals;
 } SeqSurprise;
 
-/* Learns n residuals. power: for each, what the power was before it; infinity
- * before the first, which so is no surprise. */
+/* Learns n residuals. power: the power before each of them; infinity before the
+ * first, so that it is not surprising. */
 void seq_surprise_learn (
     SeqSurprise *surprise, const double *residual, guint n, double *power);
 /* |residual| over the root of the power before it; in the place of power. */

@@ -30,7 +30,7 @@ static const SeqChoice learn_choices[] = {
 };
 
 static const SeqChoice skip_choices[] = {
-  { SEQ_SKIP_AUTO, "auto", "What measured best for the model" },
+  { SEQ_SKIP_AUTO, "auto", "The setting that measured best for the model" },
   { SEQ_SKIP_OFF, "off", "Off" },
   { SEQ_SKIP_ON, "on", "On" },
   { 0, NULL, NULL },
@@ -106,7 +106,7 @@ const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS] = {
                "both (truncated back-propagation through time)" },
   [SEQ_SETTING_FORGETTING] = { "forgetting", "Forgetting", SEQ_TYPE_DOUBLE,
       AT (forgetting), 0, 1, .option = "forgetting", .change = SEQ_CHANGE_MODEL,
-      .about = "What the past still counts a frame later: 1 = nothing is "
+      .about = "Weight of the past, a frame later: 1 = nothing is "
                "forgotten, 0 = the model's default. Also of the read-out, with "
                "learn=readout and both" },
   [SEQ_SETTING_SEED] = { "seed", "Seed", SEQ_TYPE_UINT64, AT (seed),

@@ -30,7 +30,7 @@ typedef enum {
   SEQ_N_SETTINGS
 } SeqSetting;
 
-/* What settings can say beside SeqLearn. */
+/* Values that settings have beside those of SeqLearn. */
 enum { SEQ_LEARN_AUTO = SEQ_LEARN_BOTH + 1, SEQ_LEARN_ON };
 
 typedef enum { SEQ_SKIP_AUTO, SEQ_SKIP_OFF, SEQ_SKIP_ON } SeqSkipMode;
@@ -68,7 +68,7 @@ void seq_settings_copy (SeqSettings *to, const SeqSettings *from);
 void seq_settings_clear (SeqSettings *settings);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SeqSettings, seq_settings_clear)
 
-/* What another value of a setting asks for. */
+/* How far another value of a setting reaches. */
 typedef enum {
   SEQ_CHANGE_NOTHING,
   SEQ_CHANGE_STREAM, /* another stream of the same model */
@@ -115,7 +115,7 @@ typedef struct {
 
 extern const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS];
 
-/* What it is, for people, with the kinds that have it. Free with g_free(). */
+/* A description for people, with the kinds that have it. Free with g_free(). */
 char *seq_setting_about (SeqSetting id);
 /* Whether a model that comes from elsewhere can say it of itself. */
 gboolean seq_setting_is_of_model (SeqSetting id);

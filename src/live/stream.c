@@ -91,12 +91,6 @@ struct _SeqStream {
 
 /* --- building ------------------------------------------------------------- */
 
-static gsize
-padded (gsize bytes)
-{
-  return (bytes + SEQ_ALIGN - 1) / SEQ_ALIGN * SEQ_ALIGN;
-}
-
 static real *
 lane_state (SeqStream *stream, guint lane)
 {
@@ -111,15 +105,17 @@ set_memory (SeqStream *stream, gpointer memory)
 
   stream->memory = memory;
   stream->carried = (Carried *) at;
-  at += padded (sizeof (Carried));
+  at += SEQ_PAD_BYTES (sizeof (Carried));
   stream->channels = (Channel *) at;
-  at += padded (stream->n_channels * sizeof (Channel));
+  at += SEQ_PAD_BYTES (stream->n_channels * sizeof (Channel));
   stream->knobs = (Knob *) at;
-  at += padded (stream->n_knobs * sizeof (Knob));
+  at += SEQ_PAD_BYTES (stream->n_knobs * sizeof (Knob));
   stream->forecasts = (double *) at;
-  at += padded ((gsize) stream->horizon * stream->n_outputs * sizeof (double));
+  at += SEQ_PAD_BYTES (
+      (gsize) stream->horizon * stream->n_outputs * sizeof (double));
   stream->past = (double *) at;
-  at += padded ((gsize) stream->horizon * stream->n_channels * sizeof (double));
+  at += SEQ_PAD_BYTES (
+      (gsize) stream->horizon * stream->n_channels * sizeof (double));
   stream->lanes = at;
   if (stream->learners)
     for (guint l = 0; l < stream->n_lanes; l++)
@@ -133,12 +129,12 @@ count_memory (const SeqStream *stream)
 {
   gsize horizon = stream->horizon;
 
-  return padded (sizeof (Carried))
-         + padded (stream->n_channels * sizeof (Channel))
-         + padded (stream->n_knobs * sizeof (Knob))
-         + padded (horizon * stream->n_outputs * sizeof (double))
-         + padded (horizon * stream->n_channels * sizeof (double))
-         + padded (stream->n_lanes * stream->lane_size);
+  return SEQ_PAD_BYTES (sizeof (Carried))
+         + SEQ_PAD_BYTES (stream->n_channels * sizeof (Channel))
+         + SEQ_PAD_BYTES (stream->n_knobs * sizeof (Knob))
+         + SEQ_PAD_BYTES (horizon * stream->n_outputs * sizeof (double))
+         + SEQ_PAD_BYTES (horizon * stream->n_channels * sizeof (double))
+         + SEQ_PAD_BYTES (stream->n_lanes * stream->lane_size);
 }
 
 static int
@@ -751,9 +747,9 @@ scale_inputs (SeqStream *stream, Block *b)
   }
 }
 
-/* What a layer that learns in its state should have forecast for each frame:
- * the signal, or with a skip connection what is to be added to that of a
- * horizon before, so that a frame without one before it is no example. */
+/* The right forecast of each frame, for a layer that learns in its state: the
+ * signal, or with a skip connection its change since a horizon before. Frames
+ * that have no frame a horizon before them are not learnt from. */
 static void
 set_targets (SeqStream *stream, Block *b)
 {
@@ -833,7 +829,7 @@ unscale_outputs (SeqStream *stream, Block *b)
     const real *u = b->out + o / n_out * stride + o % n_out;
     double *y = b->y + o * BLOCK;
 
-    /* what a layer that learns in its state may have come to */
+    /* a layer that learns in its state may have come to anything */
     for (guint t = 0; t < b->n; t++)
       y[t] = isfinite (u[t * next]) ? u[t * next] : 0;
     if (stream->normalises && stream->comparable) {

@@ -100,8 +100,8 @@ void seq_stream_set_knob (
 void seq_stream_fade (SeqStream *stream, SeqStream *before, guint n_frames);
 gboolean seq_stream_fading (SeqStream *stream);
 
-/* What is carried from frame to frame goes back to the start; what was learnt
- * stays. Real-time safe. */
+/* The carried state goes back to its start; what was learnt stays. Real-time
+ * safe. */
 void seq_stream_rewind (SeqStream *stream);
 /* Forgets everything learnt, too. Real-time safe. */
 void seq_stream_restart (SeqStream *stream);
@@ -113,8 +113,9 @@ gboolean seq_stream_adopt (SeqStream *stream, SeqStream *from);
 /* Whether seq_stream_adopt() would. */
 gboolean seq_stream_can_adopt (SeqStream *stream, SeqStream *from);
 
-/* What process() counts. Counts are from the very start, channels[n_channels]
- * since the last call with restart; that array is the caller's. */
+/* Figures of the frames that were processed: counts from the very start, and
+ * channels[n_channels], the caller's array, since the last call with restart.
+ */
 typedef struct {
   guint64 n_frames, n_non_finite, n_rewinds, n_updates, n_rollbacks;
   SeqChannelStats *channels;
@@ -124,7 +125,8 @@ void seq_stream_stats (
     SeqStream *stream, gboolean restart, SeqStreamStats *stats);
 
 /* The model as lane `lane` has learnt it so far, with the normalisation that
- * the lane's channels have arrived at. Control thread, while nobody streams. */
+ * the lane's channels have arrived at. Control thread, while no thread streams.
+ */
 SeqModel *seq_stream_learnt_model (
     SeqStream *stream, guint lane, GError **error);
 

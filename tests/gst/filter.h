@@ -12,7 +12,7 @@
 
 #include "src/live/stream.h"
 
-/* What goes in: everything that the element's caps can say. */
+/* The input: everything that the element's caps can say. */
 typedef struct {
   GstAudioFormat format;
   GstAudioLayout layout;

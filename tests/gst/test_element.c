@@ -1,4 +1,4 @@
-/* test_element.c: what seqfilter takes and gives: caps, formats, layouts,
+/* test_element.c: input and output of seqfilter: caps, formats, layouts,
  * groups of channels, buffers, properties, presets, errors.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -264,7 +264,7 @@ GST_START_TEST (groups_of_channels)
 }
 GST_END_TEST
 
-/* What downstream takes shows upstream, divided by the number of groups. */
+/* Downstream's channels show upstream, divided by the number of groups. */
 GST_START_TEST (caps_upstream)
 {
   g_autoptr (GstElement) filter = gst_element_factory_make ("seqfilter", NULL);
@@ -449,8 +449,8 @@ GST_END_TEST
 
 /* --- properties ----------------------------------------------------------- */
 
-/* What gst-inspect prints is what an instance has; each property says what it
- * does and when it may change. */
+/* The defaults that gst-inspect prints are those of an instance; each property
+ * says what it does and when it may change. */
 GST_START_TEST (properties_read_like_a_manual)
 {
   g_autoptr (GstElement) element =
@@ -479,7 +479,7 @@ GST_START_TEST (properties_read_like_a_manual)
 }
 GST_END_TEST
 
-/* What is set is read back. */
+/* A property reads back as it was set. */
 GST_START_TEST (properties_round_trip)
 {
   static const char *const values[][2] = { { "model", "gru" },
@@ -573,8 +573,8 @@ GST_START_TEST (presets)
 }
 GST_END_TEST
 
-/* A preset that a user saves holds settings and loads again; what was learnt
- * is no part of it. */
+/* A preset that a user saves holds settings and loads again; it does not hold
+ * what was learnt. */
 GST_START_TEST (preset_of_ones_own)
 {
   g_autoptr (GstElement) element =
@@ -617,7 +617,7 @@ first_error (GstBus *bus, GstMessageType type)
   return error;
 }
 
-/* What no property says of a model made here, model-options do; and saying the
+/* model-options set options of a model that have no property; setting the
  * default changes nothing. */
 GST_START_TEST (options_of_kinds)
 {
@@ -653,7 +653,7 @@ GST_START_TEST (options_of_kinds)
 }
 GST_END_TEST
 
-/* What can't work says what and why, before data flows. */
+/* Settings that cannot work are an error that says why, before data flows. */
 GST_START_TEST (settings_that_make_no_sense)
 {
   static const struct {
@@ -729,7 +729,7 @@ GST_START_TEST (bad_setting_while_playing)
 }
 GST_END_TEST
 
-/* Caps that are no audio we know are refused. */
+/* Caps of other formats are refused. */
 GST_START_TEST (bad_caps)
 {
   static const char *const bad[] = { "audio/x-raw,format=S24LE",

@@ -1,5 +1,5 @@
-/* test_events.c: what each event does to what the model carries and to what it
- * has learnt: the table of the element's documentation.
+/* test_events.c: the effect of each event on the carried state and on what was
+ * learnt: the table of the element's documentation.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "tests/gst/filter.h"
@@ -105,7 +105,7 @@ gap_event (GstHarness *h)
   fail ("the GAP event was not forwarded");
 }
 
-/* A buffer that the segment clips away whole: the hole it leaves is seen. */
+/* A buffer that the segment clips away completely: the hole is seen. */
 static void
 clipped (GstHarness *h)
 {
@@ -232,7 +232,8 @@ GST_START_TEST (reverse)
 }
 GST_END_TEST
 
-/* At sensor rates a frame more or less is no hole: 1.5 frames are allowed. */
+/* At sensor rates a frame more or less is not a hole: 1.5 frames are allowed.
+ */
 GST_START_TEST (slow_rates)
 {
   const Kind slow = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_INTERLEAVED, 10,
@@ -404,8 +405,8 @@ GST_START_TEST (partial_frame_before_a_jump)
 }
 GST_END_TEST
 
-/* New rate or format: the carried state starts anew, what was learnt stays.
- * New channels: everything does. */
+/* A new rate or format resets the carried state and keeps what was learnt. A
+ * new number of channels resets both. */
 GST_START_TEST (caps_change)
 {
   static const struct {

@@ -66,7 +66,7 @@ get_double (const GstStructure *s, const char *field, guint i)
   return g_value_get_double (gst_value_array_get_value (array, i));
 }
 
-/* One message an interval, with level's fields, whatever the buffers. */
+/* One message an interval, with level's fields, for buffers of any size. */
 GST_START_TEST (intervals)
 {
   static const guint cuts[] = { 1, 7, 480, 48000 };
@@ -108,7 +108,7 @@ GST_START_TEST (intervals)
 }
 GST_END_TEST
 
-/* The figures are those of the samples that leave: gain over the signal's
+/* The figures are those of the output: gain over the signal's
  * power about its mean, RMS of the residual; per channel. */
 GST_START_TEST (figures)
 {
@@ -146,8 +146,8 @@ GST_START_TEST (figures)
 }
 GST_END_TEST
 
-/* What is left of an interval is posted at EOS, before the EOS, and before a
- * hole; a flush throws it away. */
+/* The rest of an interval is posted at EOS, before the EOS, and before a hole;
+ * a flush throws it away. */
 GST_START_TEST (rest_of_an_interval)
 {
   Watched w = watched_new ("model=ar post-messages=true", &f32_mono);
@@ -184,8 +184,8 @@ GST_START_TEST (silent)
 }
 GST_END_TEST
 
-/* At 1 Hz the interval is a frame, not none. Buffers without timestamps: they
- * are counted. */
+/* At 1 Hz the interval is one frame, not zero. Without timestamps, frames are
+ * counted. */
 GST_START_TEST (slow_and_untimed)
 {
   const Kind kind = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_INTERLEAVED, 1,
@@ -260,7 +260,7 @@ GST_START_TEST (mix)
 GST_END_TEST
 
 /* A controller moves mix within a buffer: sample t of a fade over 480 frames
- * has its own share, whatever the cut. */
+ * has its own share, however the stream is cut. */
 GST_START_TEST (mix_controlled)
 {
   static const guint cuts[] = { 480, 48, 1 };

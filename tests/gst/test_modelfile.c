@@ -52,7 +52,7 @@ tear_down (void)
   g_clear_pointer (&folder, g_free);
 }
 
-/* What is in a file that a test makes. */
+/* The model in a file that a test makes. */
 typedef struct {
   const char *kind;
   guint n_in, n_signal, n_out, hidden_size, horizon;
@@ -451,7 +451,7 @@ GST_START_TEST (refusals)
 }
 GST_END_TEST
 
-/* What the file can't say, options do; both spellings of their names. */
+/* Options say what the file cannot; both spellings of their names. */
 GST_START_TEST (options)
 {
   g_autofree char *path = NULL;
@@ -728,7 +728,7 @@ GST_START_TEST (channels)
 }
 GST_END_TEST
 
-/* Channels that a model can't take are an error with both numbers. */
+/* Channels that a model cannot take are an error with both numbers. */
 GST_START_TEST (wrong_channels)
 {
   static const Made two = { "gru", 2, 2, 1, 4, 0, 0, 1 };
@@ -813,7 +813,7 @@ static const Kind f32_three = { GST_AUDIO_FORMAT_F32,
   GST_AUDIO_LAYOUT_INTERLEAVED, 48000, 3 };
 
 /* Where they are set they are from the first frame on; a new value is reached
- * in a line of 20 ms, whatever the cuts. */
+ * in a line of 20 ms, however the stream is cut. */
 GST_START_TEST (weights)
 {
   static const guint cuts[] = { 4800, 1, 77 };
@@ -895,8 +895,8 @@ GST_END_TEST
 #define END 4000
 
 /* Another file begins at the next buffer and fades in over 10 ms: both run, and
- * what leaves is the line between them, whatever the cuts. No sample is lost,
- * and there is no step. */
+ * the output cross-fades linearly, however the stream is cut. No sample is
+ * lost, and there is no step. */
 GST_START_TEST (swap)
 {
   static const guint cuts[] = { END, 1, 64, 479 };
@@ -1065,8 +1065,8 @@ GST_START_TEST (reload)
 }
 GST_END_TEST
 
-/* Whatever is wrong with the new file, the old model goes on to the bit, and a
- * warning says why. */
+/* If a new file is refused, for any reason, the old model goes on to the bit,
+ * and a warning says why. */
 GST_START_TEST (failure_keeps_the_old)
 {
   static const Made wide = { "gru", 2, 2, 1, 4, 0, 0, 1 };
@@ -1206,8 +1206,8 @@ open_in_thread (gpointer path)
   return seq_model_file_open (path, NULL, NULL);
 }
 
-/* One file is loaded once, by whoever asks, and goes with its last user; other
- * options or another file in its place are another model. */
+/* One file is loaded once for all its users and freed with the last; other
+ * options, or another file in its place, are another model. */
 GST_START_TEST (shared)
 {
   g_autofree char *path = make_file ("amp", &amp);
@@ -1289,8 +1289,8 @@ GST_START_TEST (learning)
 }
 GST_END_TEST
 
-/* What was learnt is saved as a model file that gives the same bits, to the
- * element and to whoever saves it again. */
+/* What was learnt is saved as a model file that gives the same bits, also when
+ * it is saved again. */
 GST_START_TEST (save_model)
 {
   static const Made others[] = { { "gru", 1, 1, 1, 8, 1, 0, 3 },

@@ -58,7 +58,7 @@ assert_properties (GstElement *element, const char *properties)
 }
 
 /* Set before caps, or while other data flows; with the same properties, or
- * none: the state brings its model. */
+ * without any: the state brings its model. */
 GST_START_TEST (state_resumes)
 {
   const Setting *setting = &settings[__i__];
@@ -110,8 +110,8 @@ GST_START_TEST (state_resumes)
 }
 GST_END_TEST
 
-/* A property that is set after a state and changes nothing keeps it; learn=off
- * freezes it. */
+/* A property that is set after a state, to the same value, keeps the state;
+ * learn=off freezes it. */
 GST_START_TEST (state_then_properties)
 {
   const Setting *setting = &settings[__i__];
@@ -139,7 +139,7 @@ GST_START_TEST (state_then_properties)
 }
 GST_END_TEST
 
-/* Before there is anything, there is no state. */
+/* Before caps there is no state. */
 GST_START_TEST (no_state_yet)
 {
   g_autoptr (GstElement) element =
@@ -167,8 +167,8 @@ assert_message (GstBus *bus, GstMessageType type, const char *says)
       strstr (error->message, says), "%s where %s", error->message, says);
 }
 
-/* Bytes that are no state stop the start; while data flows they are warned of
- * and what ran before goes on. */
+/* Bytes that are not a state are an error at start; while data flows they are a
+ * warning, and the model before goes on. */
 GST_START_TEST (bad_state)
 {
   g_autoptr (GBytes) bad =
@@ -204,7 +204,7 @@ GST_START_TEST (bad_state)
 }
 GST_END_TEST
 
-/* A state of other channels than the stream's is an error that says so. */
+/* A state for another number of channels is an error that says so. */
 GST_START_TEST (state_of_other_channels)
 {
   const Kind two = { GST_AUDIO_FORMAT_F32, GST_AUDIO_LAYOUT_INTERLEAVED, 48000,
@@ -310,7 +310,7 @@ GST_START_TEST (state_file_brings_the_model)
 }
 GST_END_TEST
 
-/* What was learnt in one run works in the next one without learning on. */
+/* What was learnt in one run works in the next, which does not learn. */
 GST_START_TEST (state_file_frozen)
 {
   const Setting *setting = &settings[__i__];
@@ -380,7 +380,7 @@ GST_START_TEST (bad_state_file)
   gst_bus_set_flushing (bus, TRUE); /* it was said more than once */
   gst_bus_set_flushing (bus, FALSE);
 
-  /* the file is none of ours */
+  /* the file is not a state */
   fail_unless (g_file_set_contents (file, "rubbish", -1, NULL));
   element = gst_element_factory_make ("seqfilter", NULL);
   gst_element_set_bus (element, bus);
@@ -394,7 +394,7 @@ GST_START_TEST (bad_state_file)
 }
 GST_END_TEST
 
-/* A file that can't be written is warned of, and save() says no. */
+/* A file that cannot be written is a warning, and save() returns FALSE. */
 GST_START_TEST (state_file_that_cannot_be_written)
 {
   GstHarness *h = filter_new ("model=ar state-file=/nowhere/at/all", &f32_mono);
