@@ -95,8 +95,8 @@ grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
 
   if (n_in == 1 && n_out == 1) {
     for (guint k = 0; k < n; k++)
-      acc +=
-          vec_load (w + k * SEQ_TILE) * vec_load (x[k][row] + strip * SEQ_VEC);
+      acc = vec_fma (vec_load (w + k * SEQ_TILE),
+          vec_load (x[k][row] + strip * SEQ_VEC), acc);
     return acc;
   }
   for (guint k = 0; k < n; k++, w += n_in * SEQ_TILE)
@@ -104,7 +104,7 @@ grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
       guint first = (strip * SEQ_VEC + i) / n_out * n_in;
 
       for (guint j = 0; j < n_in; j++)
-        acc[i] += w[j * SEQ_TILE + i] * x[k][row][first + j];
+        acc[i] = real_fma (w[j * SEQ_TILE + i], x[k][row][first + j], acc[i]);
     }
   return acc;
 }

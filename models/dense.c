@@ -49,6 +49,19 @@ quad_loadu (const real *p)
   return q;
 }
 
+/* as vec_fma() */
+SEQ_INLINE quad
+quad_fma (quad a, quad b, quad c)
+{
+#if !defined(SEQ_DOUBLE) && defined(__FMA__)
+  return (quad) _mm_fmadd_ps ((__m128) a, (__m128) b, (__m128) c);
+#elif !defined(SEQ_DOUBLE) && defined(__aarch64__)
+  return (quad) vfmaq_f32 ((float32x4_t) c, (float32x4_t) a, (float32x4_t) b);
+#else
+  return a * b + c;
+#endif
+}
+
 /* row_product() of one row of weights, in one quad. */
 SEQ_INLINE real
 dot (real bias, const real *w, const real *x, guint n)
@@ -57,12 +70,12 @@ dot (real bias, const real *w, const real *x, guint n)
   guint k = 0;
 
   for (; k + 4 <= n; k += 4)
-    part += quad_loadu (w + k) * quad_loadu (x + k);
+    part = quad_fma (quad_loadu (w + k), quad_loadu (x + k), part);
   if (k < n) {
     real rest[4] = { 0 };
 
     memcpy (rest, x + k, (n - k) * sizeof (real));
-    part += quad_loadu (w + k) * quad_loadu (rest);
+    part = quad_fma (quad_loadu (w + k), quad_loadu (rest), part);
   }
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
@@ -156,13 +169,15 @@ grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
     real d = g->d_out[row * block->out_stride + o];
 
     for (guint v = 0; v < n; v++)
-      sum[row % 2][v] += vec_loadu (x + v * SEQ_VEC) * d;
+      sum[row % 2][v] =
+          vec_fma (vec_loadu (x + v * SEQ_VEC), vec_splat (d), sum[row % 2][v]);
     if (g->d_in) {
       real *d_x = g->d_in + row * g->d_in_stride + first;
 
       for (guint v = 0; v < n; v++)
         vec_store (d_x + v * SEQ_VEC,
-            o > 0 ? vec_load (d_x + v * SEQ_VEC) + w[v] * d : w[v] * d);
+            vec_fma (w[v], vec_splat (d),
+                o > 0 ? vec_load (d_x + v * SEQ_VEC) : (vec){ 0 }));
     }
   }
   for (guint v = 0; v < n; v++) {

@@ -154,8 +154,8 @@ strip_after (const Gru *self, guint precision, guint t, guint s,
 
     r = vec_sigmoid (a[3 * l + R]);
     z = vec_sigmoid (a[3 * l + Z]);
-    n = vec_tanh (in[l] + r * a[3 * l + N]);
-    y = n * (1 - z) + z * vec_load (h[l] + u);
+    n = vec_tanh (vec_fma (r, a[3 * l + N], in[l]));
+    y = vec_fma (n, 1 - z, z * vec_load (h[l] + u));
     vec_store (lanes[l].out + u, y);
     if (precision != QUANT_NONE)
       quant_store (&q->h[(t + 1) % 2], precision, u, y);
@@ -218,7 +218,7 @@ step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
     strip_product (&hn, 1, weights + strip_at (hh, s) + N * SEQ_TILE,
         3 * SEQ_TILE, reset, layer->n_out);
     n = vec_tanh (n + hn);
-    vec_store (out + u, n * (1 - z) + z * vec_load (h + u));
+    vec_store (out + u, vec_fma (n, 1 - z, z * vec_load (h + u)));
     if (keep) {
       vec_store (tape + Z * rows + u, z);
       vec_store (tape + N * rows + u, n);
@@ -326,7 +326,7 @@ grad_lane (
       vec n = vec_load (tape + N * rows + u);
       vec before = vec_load (h_before + u);
       vec d = vec_load (dh + u) + vec_load (d_out + u);
-      vec dn = d * (1 - z) * (1 - n * n);
+      vec dn = d * (1 - z) * tanh_slope (n);
       vec dz = d * (before - n) * z * (1 - z);
 
       vec_store (tape + Z * rows + u, dz);
@@ -351,7 +351,7 @@ grad_lane (
 
         vec_store (tape + R * rows + u, dr);
         vec_store (tape + HR * rows + u, dr);
-        vec_store (dh + u, vec_load (dh + u) + d * r);
+        vec_store (dh + u, vec_fma (d, r, vec_load (dh + u)));
       }
     }
     transposed_product (
@@ -408,10 +408,11 @@ step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
     LANE_FOR (k, n) {
       gsize row = u * lanes + k * SEQ_VEC;
       vec hn = a[N * n + k], r = vec_sigmoid (a[R * n + k]);
-      vec z = vec_sigmoid (a[Z * n + k]), new = vec_tanh (in[k] + r * hn);
+      vec z = vec_sigmoid (a[Z * n + k]),
+          new = vec_tanh (vec_fma (r, hn, in[k]));
 
-      vec_store (
-          next + at.h + row, new *(1 - z) + z *vec_load (frame + at.h + row));
+      vec_store (next + at.h + row,
+          vec_fma (new, 1 - z, z * vec_load (frame + at.h + row)));
       if (keep) {
         real *to = frame + lane_kept (&lane_cell, &at, u + k / vecs, vecs)
                    + k % vecs * SEQ_VEC;
@@ -444,7 +445,7 @@ back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
       vec r = vec_load (kept + R * lanes), z = vec_load (kept + Z * lanes);
       vec n = vec_load (kept + N * lanes);
       vec dy = vec_load (dh + row) + vec_load (d_out + row);
-      vec dn = dy * (1 - z) * (1 - n * n);
+      vec dn = dy * (1 - z) * tanh_slope (n);
 
       vec_store (
           to + R * gate, dn * vec_load (kept + GROUP_HN * lanes) * r * (1 - r));

@@ -140,7 +140,7 @@ cell (const vec a[4], vec c, vec out[N_OUT])
   vec po = vec_tanh_ratio (a[O], (real) 0.5, &qo), pc;
 
   out[F] = (qf + pf) / (qf + qf);
-  out[C] = out[F] * c + (qi + pi) * pg / ((qi + qi) * qg);
+  out[C] = vec_fma (out[F], c, (qi + pi) * pg / ((qi + qi) * qg));
   pc = vec_tanh_ratio (out[C], 1, &qc);
   out[M] = (qo + po) * pc / ((qo + qo) * qc);
   out[I] = (qi + pi) / (qi + qi);
@@ -360,12 +360,12 @@ grad_lane (
       vec o = vec_load (tape + O * rows + u);
       vec tanh_c = vec_load (tape + TANH_C * rows + u);
       vec dy = vec_load (d + u);
-      vec dcell = vec_load (dc + u) + dy * o * (1 - tanh_c * tanh_c);
+      vec dcell = vec_fma (dy * o, tanh_slope (tanh_c), vec_load (dc + u));
 
       vec_store (tape + I * rows + u, dcell * gg * i * (1 - i));
       vec_store (
           tape + F * rows + u, dcell * vec_load (c_before + u) * f * (1 - f));
-      vec_store (tape + G * rows + u, dcell * i * (1 - gg * gg));
+      vec_store (tape + G * rows + u, dcell * i * tanh_slope (gg));
       vec_store (tape + O * rows + u, dy * tanh_c * o * (1 - o));
       vec_store (dc + u, dcell * f);
     }
@@ -453,12 +453,12 @@ back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
       vec g = vec_load (kept + G * lanes), o = vec_load (kept + O * lanes);
       vec tanh_c = vec_load (kept + TANH * lanes);
       vec dy = vec_load (dh + row) + vec_load (d_out + row);
-      vec dcell = vec_load (dc + row) + dy * o * (1 - tanh_c * tanh_c);
+      vec dcell = vec_fma (dy * o, tanh_slope (tanh_c), vec_load (dc + row));
 
       vec_store (to + I * gate, dcell * g * i * (1 - i));
       vec_store (
           to + F * gate, dcell * vec_load (frame + at.c + row) * f * (1 - f));
-      vec_store (to + G * gate, dcell * i * (1 - g * g));
+      vec_store (to + G * gate, dcell * i * tanh_slope (g));
       vec_store (to + O * gate, dy * tanh_c * o * (1 - o));
       vec_store (dc + row, dcell * f);
     }

@@ -198,8 +198,9 @@ run (const SeqLayer *layer, const SeqBlock *block)
         double *from = counts + (guint) *past * self->row;
 
         if (block->score)
-          block->score[row] = (real) -log2 ((from[1 + s] + self->smoothing)
-                                            / (from[0] + n * self->smoothing));
+          block->score[row] = (real) -log2 (
+              (from[1 + s] + self->smoothing)
+              / double_fma (n, self->smoothing, from[0]));
         if (block->target)
           count (self, from, values + s * (1 + n_in), s,
               block->target + row * block->target_stride);
@@ -209,12 +210,13 @@ run (const SeqLayer *layer, const SeqBlock *block)
         *n_frames = self->horizon;
 
       p = counts + s * self->row;
-      total = p[0] + n * self->smoothing;
+      total = double_fma (n, self->smoothing, p[0]);
       for (guint k = 0; k < n_in; k++) {
         double y = 0;
 
         for (guint j = 0; j < n; j++)
-          y += (p[1 + j] + self->smoothing) * values[j * (1 + n_in) + 1 + k];
+          y = double_fma (
+              p[1 + j] + self->smoothing, values[j * (1 + n_in) + 1 + k], y);
         out[k] = (real) (y / total);
       }
     }

@@ -162,7 +162,7 @@ distances (
       for (guint j = i; j < i + 4; j++) {
         vec d = vec_loadu (past - j) - x[j];
 
-        sum += d * d;
+        sum = vec_fma (d, d, sum);
       }
       if (!vec_bits (sum < bound))
         return sum;
@@ -170,7 +170,7 @@ distances (
     for (; i < self->order; i++) {
       vec d = vec_loadu (past - i) - x[i];
 
-      sum += d * d;
+      sum = vec_fma (d, d, sum);
     }
   }
   return sum;

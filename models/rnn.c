@@ -95,7 +95,7 @@ SEQ_INLINE vec
 slope_times (const Rnn *self, vec y, vec d)
 {
   if (self->nonlinearity == TANH)
-    return d * (1 - y * y);
+    return d * tanh_slope (y);
   return vec_select (y > 0, d, vec_splat (0));
 }
 

@@ -192,10 +192,10 @@ lanes_pass (vec *acc, guint gates, guint units, guint vecs, const real *w,
     LANE_FOR (v, vecs)
       row[v] = vec_load (x + v * SEQ_VEC);
     LANE_FOR (i, gates * units) {
-      real weight = w[i / units * SEQ_TILE + i % units];
+      vec weight = vec_splat (w[i / units * SEQ_TILE + i % units]);
 
       LANE_FOR (v, vecs)
-        acc[i * vecs + v] += row[v] * weight;
+        acc[i * vecs + v] = vec_fma (row[v], weight, acc[i * vecs + v]);
     }
   }
 }
@@ -284,10 +284,10 @@ lanes_back_tile (const SeqTensor *t, const real *weights, guint from, guint to,
         LANE_FOR (v, vecs)
           row[v] = vec_load (x + v * SEQ_VEC);
         LANE_FOR (j, n_cols) {
-          real weight = w[j * step];
+          vec weight = vec_splat (w[j * step]);
 
           LANE_FOR (v, vecs)
-            acc[j * vecs + v] += row[v] * weight;
+            acc[j * vecs + v] = vec_fma (row[v], weight, acc[j * vecs + v]);
         }
       }
     }
@@ -358,7 +358,8 @@ lanes_gradient (real *d_weights, const LaneColumns *sets, guint n_sets,
           vec value = vec_load (x[j] + i);
 
           LANE_FOR (r, LANE_ROWS)
-            acc[j * LANE_ROWS + r] += e[r] * value;
+            acc[j * LANE_ROWS + r] =
+                vec_fma (e[r], value, acc[j * LANE_ROWS + r]);
         }
       }
       LANE_FOR (i, LANE_ROWS * LANE_COLUMNS / SEQ_VEC) {

@@ -40,15 +40,18 @@ strip_products (vec *acc, guint n_rows, guint n_gates, const real *w,
       vec odd_w = vec_load (w + step + g * SEQ_TILE);
 
       for (guint r = 0; r < n_rows; r++) {
-        acc[r * n_gates + g] += even_w * x[r][k];
-        odd[r * n_gates + g] += odd_w * x[r][k + 1];
+        guint i = r * n_gates + g;
+
+        acc[i] = vec_fma (even_w, vec_splat (x[r][k]), acc[i]);
+        odd[i] = vec_fma (odd_w, vec_splat (x[r][k + 1]), odd[i]);
       }
     }
   for (guint i = 0; i < n_rows * n_gates; i++)
     acc[i] += odd[i];
   if (k < n)
     for (guint i = 0; i < n_rows * n_gates; i++)
-      acc[i] += vec_load (w + i % n_gates * SEQ_TILE) * x[i / n_gates][k];
+      acc[i] = vec_fma (vec_load (w + i % n_gates * SEQ_TILE),
+          vec_splat (x[i / n_gates][k]), acc[i]);
 }
 
 /* The same for a single row. */
@@ -105,12 +108,12 @@ row_products (vec *acc, guint n_rows, guint n_strips, const real *const *w,
   for (; k + 4 <= n; k += 4)
     for (guint j = 0; j < 4; j++)
       for (guint i = 0; i < n_sums; i++)
-        part[j][i] += vec_load (w[i % n_strips] + (k + j) * SEQ_TILE)
-                      * x[i / n_strips][k + j];
+        part[j][i] = vec_fma (vec_load (w[i % n_strips] + (k + j) * SEQ_TILE),
+            vec_splat (x[i / n_strips][k + j]), part[j][i]);
   for (guint j = 0; j < 3; j++)
     for (guint i = 0; i < n_sums && k + j < n; i++)
-      part[j][i] += vec_load (w[i % n_strips] + (k + j) * SEQ_TILE)
-                    * x[i / n_strips][k + j];
+      part[j][i] = vec_fma (vec_load (w[i % n_strips] + (k + j) * SEQ_TILE),
+          vec_splat (x[i / n_strips][k + j]), part[j][i]);
   for (guint i = 0; i < n_sums; i++)
     acc[i] = (part[0][i] + part[1][i]) + (part[2][i] + part[3][i]);
 }
@@ -140,7 +143,7 @@ shared_product (
     vec column = vec_load (w + k * SEQ_TILE);
 
     for (guint r = 0; r < n_rows; r++)
-      sum[r] += column * x[r][k];
+      sum[r] = vec_fma (column, vec_splat (x[r][k]), sum[r]);
   }
   for (guint r = 0; r < n_rows; r++)
     acc[r] = sum[r];
@@ -189,9 +192,11 @@ transposed_product (const SeqTensor *t, guint from, guint to,
 
         for (; k + 4 <= t->rows; k += 4)
           for (guint j = 0; j < 4; j++)
-            part[j] += vec_load (w + (k + j) * SEQ_VEC) * x[k + j];
+            part[j] = vec_fma (vec_load (w + (k + j) * SEQ_VEC),
+                vec_splat (x[k + j]), part[j]);
         for (; k < t->rows; k++)
-          part[0] += vec_load (w + k * SEQ_VEC) * x[k];
+          part[0] =
+              vec_fma (vec_load (w + k * SEQ_VEC), vec_splat (x[k]), part[0]);
         acc += (part[0] + part[1]) + (part[2] + part[3]);
       }
     vec_store (out + s * SEQ_VEC, acc);
@@ -239,10 +244,8 @@ tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_weights,
             const real *v = row_at (x, (gint) f - back) + col;
             vec e = vec_load (dg + f * d_step);
 
-            acc[0] += e * v[0];
-            acc[1] += e * v[1];
-            acc[2] += e * v[2];
-            acc[3] += e * v[3];
+            for (guint j = 0; j < 4; j++)
+              acc[j] = vec_fma (e, vec_splat (v[j]), acc[j]);
           }
         } else {
           for (guint f = 0; f < n_frames; f++) {
@@ -250,7 +253,7 @@ tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_weights,
             vec e = vec_load (dg + f * d_step);
 
             for (guint j = 0; j < n; j++)
-              acc[j] += e * v[j];
+              acc[j] = vec_fma (e, vec_splat (v[j]), acc[j]);
           }
         }
         for (guint j = 0; j < n; j++) {

@@ -184,8 +184,9 @@ quant_store (QuantRow *to, guint precision, gsize k, vec x)
 #else
   const real magic = 12582912.0f;
 #endif
-  X = __builtin_convertvector(
-      (ivec) (vec_clamp (x, -1, 1) * QUANT_ONE + magic), narrow);
+  X = __builtin_convertvector((ivec) vec_fma (vec_clamp (x, -1, 1),
+                                  vec_splat (QUANT_ONE), vec_splat (magic)),
+      narrow);
 #ifdef QUANT_VNNI
   if (precision == QUANT_INT8_VNNI) {
     __m256i U = (__m256i) (X + QUANT_ONE);
@@ -326,9 +327,9 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
         w[s] += step;
     }
   for (guint i = 0; i < n; i++)
-    acc[i] += vec_load (weights + q->scales + rows[i / n_gates]
-                        + i % n_gates * SEQ_TILE)
-              * __builtin_convertvector(sum[i], vec);
+    acc[i] = vec_fma (vec_load (weights + q->scales + rows[i / n_gates]
+                                + i % n_gates * SEQ_TILE),
+        __builtin_convertvector(sum[i], vec), acc[i]);
 }
 
 /* acc[l * n_gates + g] += the product of strip `strip` of a tensor with x[l]

@@ -15,10 +15,7 @@
  */
 #pragma once
 
-#include "src/layer.h"
-
-#include <math.h>
-#include <string.h>
+#include "src/simd/simd.h"
 
 #define RLS_FLOOR 1e-20 /* mean square of a regressor worth learning */
 
@@ -30,7 +27,37 @@ typedef struct {
                       * over regressor, squared */
 } Rls;
 
-typedef double dvec __attribute__ ((vector_size (64), may_alias));
+/* Vectors of doubles as wide as the instruction set has them. */
+#if !defined(SEQ_DOUBLE) && defined(__AVX512F__)
+#define DVEC 8
+#elif !defined(SEQ_DOUBLE) && defined(__AVX__)
+#define DVEC 4
+#else
+#define DVEC 2
+#endif
+typedef double dvec
+    __attribute__ ((vector_size (DVEC * sizeof (double)), may_alias));
+
+/* as vec_fma() */
+SEQ_INLINE dvec
+dvec_fma (dvec a, dvec b, dvec c)
+{
+#if !defined(SEQ_DOUBLE) && defined(__AVX512F__)
+  return (dvec) _mm512_fmadd_pd ((__m512d) a, (__m512d) b, (__m512d) c);
+#elif !defined(SEQ_DOUBLE) && defined(__FMA__)
+  return (dvec) _mm256_fmadd_pd ((__m256d) a, (__m256d) b, (__m256d) c);
+#elif !defined(SEQ_DOUBLE) && defined(__aarch64__)
+  return (dvec) vfmaq_f64 ((float64x2_t) c, (float64x2_t) a, (float64x2_t) b);
+#else
+  return a * b + c;
+#endif
+}
+
+SEQ_INLINE dvec *
+dvec_at (double *p) /* aligned to a vector */
+{
+  return (dvec *) p;
+}
 
 static inline Rls
 rls_init (guint n, guint n_out, double forgetting, double start)
@@ -85,13 +112,18 @@ is_place (double x, guint max)
   return x >= 0 && x <= max && x == floor (x);
 }
 
+/* Eight sums side by side, whatever the width of vectors. */
 static inline double
 rls_dot (const double *a, const double *b, guint stride)
 {
-  dvec sum = { 0 };
+  dvec parts[8 / DVEC] = { { 0 } };
+  double sum[8];
 
   for (guint i = 0; i < stride; i += 8)
-    sum += *(const dvec *) (a + i) * *(const dvec *) (b + i);
+    for (guint j = 0; j < 8; j += DVEC)
+      parts[j / DVEC] = dvec_fma (*(const dvec *) (a + i + j),
+          *(const dvec *) (b + i + j), parts[j / DVEC]);
+  memcpy (sum, parts, sizeof sum);
   return ((sum[0] + sum[4]) + (sum[2] + sum[6]))
          + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
@@ -118,7 +150,7 @@ rls_update (const Rls *rls, double *memory, const double *a, const real *target)
     f[j] = a[j] + rls_dot (memory + (gsize) j * stride, a, (j + 7) / 8 * 8);
   total = before;
   for (guint j = 0; j < n; j++) {
-    total += d[j] * f[j] * f[j];
+    total = double_fma (d[j] * f[j], f[j], total);
     alpha[j] = total;
   }
   if (!isfinite (total)) {
@@ -132,11 +164,11 @@ rls_update (const Rls *rls, double *memory, const double *a, const real *target)
     guint i = 0;
 
     /* columns are zero from their diagonal on: whole vectors do no harm */
-    for (; i < j; i += 8) {
-      dvec old = *(dvec *) (u + i), g = *(dvec *) (gain + i);
+    for (; i < j; i += DVEC) {
+      dvec old = *dvec_at (u + i), g = *dvec_at (gain + i);
 
-      *(dvec *) (u + i) = old + g * p;
-      *(dvec *) (gain + i) = g + old * v;
+      *dvec_at (u + i) = dvec_fma (g, (dvec){ 0 } + p, old);
+      *dvec_at (gain + i) = dvec_fma (old, (dvec){ 0 } + v, g);
     }
     for (i = j; i < (j + 7) / 8 * 8; i++)
       u[i] = 0;
@@ -151,7 +183,8 @@ rls_update (const Rls *rls, double *memory, const double *a, const real *target)
     double e = (target[o] - rls_predict (rls, memory, a, o)) / total;
 
     if (isfinite (e))
-      for (guint i = 0; i < stride; i += 8)
-        *(dvec *) (w + i) += *(dvec *) (b + i) * e;
+      for (guint i = 0; i < stride; i += DVEC)
+        *dvec_at (w + i) =
+            dvec_fma (*dvec_at (b + i), (dvec){ 0 } + e, *dvec_at (w + i));
   }
 }

@@ -2,9 +2,13 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * GCC and Clang vector types at the width of the instruction set that a file
- * of models/ is being compiled for. a * b + c becomes one fused operation
- * where there is one (-ffp-contract=fast). In the double build the functions
- * are libm's, element by element: the reference.
+ * of models/ is being compiled for. In the double build the functions are
+ * libm's, element by element: the reference.
+ *
+ * A lane must give the same bits however it is run, and so must instruction
+ * sets that fuse a product with a sum. Compilers may not choose, therefore:
+ * a * b + c is two operations everywhere (-ffp-contract=off), and what is to be
+ * fused where the machine can says vec_fma() or real_fma().
  */
 #pragma once
 
@@ -69,6 +73,48 @@ SEQ_INLINE vec
 vec_splat (real x)
 {
   return (vec){ 0 } + x;
+}
+
+/* a * b + c: one operation, rounded once, on machines that have it */
+SEQ_INLINE vec
+vec_fma (vec a, vec b, vec c)
+{
+#if !defined(SEQ_DOUBLE) && defined(__AVX512F__)
+  return (vec) _mm512_fmadd_ps ((__m512) a, (__m512) b, (__m512) c);
+#elif !defined(SEQ_DOUBLE) && defined(__FMA__)
+  return (vec) _mm256_fmadd_ps ((__m256) a, (__m256) b, (__m256) c);
+#elif !defined(SEQ_DOUBLE) && defined(__aarch64__)
+  return (vec) vfmaq_f32 ((float32x4_t) c, (float32x4_t) a, (float32x4_t) b);
+#else
+  return a * b + c;
+#endif
+}
+
+/* c - a * b, likewise */
+SEQ_INLINE vec
+vec_fnma (vec a, vec b, vec c)
+{
+  return vec_fma (-a, b, c);
+}
+
+SEQ_INLINE real
+real_fma (real a, real b, real c)
+{
+#if !defined(SEQ_DOUBLE) && (defined(__FMA__) || defined(__aarch64__))
+  return __builtin_fmaf (a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+SEQ_INLINE double
+double_fma (double a, double b, double c)
+{
+#if !defined(SEQ_DOUBLE) && (defined(__FMA__) || defined(__aarch64__))
+  return __builtin_fma (a, b, c);
+#else
+  return a * b + c;
+#endif
 }
 
 /* mask: all ones or all zeros an element, as comparisons give */
@@ -153,19 +199,20 @@ SEQ_INLINE vec
 vec_expm1_reduced (vec x, vec *power)
 {
   const real magic = 12582912.0f;
-  vec shifted = x * 1.44269504088896341f + magic;
+  vec shifted =
+      vec_fma (x, vec_splat (1.44269504088896341f), vec_splat (magic));
   vec n = shifted - magic;
-  vec r = x - n * 0.693359375f;
+  vec r = vec_fma (n, vec_splat (-0.693359375f), x);
   vec p;
 
-  r = r - n * -2.12194440e-4f;
-  p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
+  r = vec_fma (n, vec_splat (2.12194440e-4f), r);
+  p = vec_fma (r, vec_splat (1.9875691500e-4f), vec_splat (1.3981999507e-3f));
+  p = vec_fma (p, r, vec_splat (8.3334519073e-3f));
+  p = vec_fma (p, r, vec_splat (4.1665795894e-2f));
+  p = vec_fma (p, r, vec_splat (1.6666665459e-1f));
+  p = vec_fma (p, r, vec_splat (5.0000001201e-1f));
   *power = (vec) ((((ivec) shifted) << 23) + (127 << 23));
-  return p * (r * r) + r;
+  return vec_fma (p, r * r, r);
 }
 
 /* -87 to 88; outside it stays at the ends */
@@ -174,7 +221,7 @@ vec_exp (vec x)
 {
   vec power, p = vec_expm1_reduced (vec_clamp (x, -87, 88), &power);
 
-  return p * power + power;
+  return vec_fma (p, power, power);
 }
 
 /* e^x - 1 without cancellation near 0 */
@@ -183,7 +230,7 @@ vec_expm1 (vec x)
 {
   vec power, p = vec_expm1_reduced (vec_clamp (x, -87, 88), &power);
 
-  return p * power + (power - 1);
+  return vec_fma (p, power, power - 1);
 }
 
 /* tanh (scale x) = above / below, of which above is returned: so that a product
@@ -202,17 +249,27 @@ vec_tanh_ratio (vec x, real scale, vec *below)
   x = vec_clamp (x, -bound, bound);
   u = x * x;
   u2 = u * u;
-  p = u2 * (1.331903e-08f * scale * s * s * s * s)
-      + (u * (2.0583453e-05f * scale * s * s * s)
-          + 0.0034940331f * scale * s * s);
-  p = u2 * p + (u * (0.13379717f * scale * s) + scale);
-  q = u2 * (7.762003e-07f * s * s * s * s)
-      + (u * (0.00032830902f * s * s * s) + 0.025871068f * s * s);
-  *below = u2 * q + (u * (0.46713033f * s) + 1);
+  p = vec_fma (u, vec_splat (2.0583453e-05f * scale * s * s * s),
+      vec_splat (0.0034940331f * scale * s * s));
+  p = vec_fma (u2, vec_splat (1.331903e-08f * scale * s * s * s * s), p);
+  p = vec_fma (u2, p,
+      vec_fma (u, vec_splat (0.13379717f * scale * s), vec_splat (scale)));
+  q = vec_fma (u, vec_splat (0.00032830902f * s * s * s),
+      vec_splat (0.025871068f * s * s));
+  q = vec_fma (u2, vec_splat (7.762003e-07f * s * s * s * s), q);
+  *below =
+      vec_fma (u2, q, vec_fma (u, vec_splat (0.46713033f * s), vec_splat (1)));
   return x * p;
 }
 
 #endif
+
+/* The slope of tanh where it is y: 1 - y^2. */
+SEQ_INLINE vec
+tanh_slope (vec y)
+{
+  return vec_fnma (y, y, vec_splat (1));
+}
 
 SEQ_INLINE vec
 vec_tanh (vec x)
