@@ -15,7 +15,7 @@ enum { TANH, RELU, SIGMOID, SOFTMAX, ELU };
 static const char *const options[] = { "activation", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+activation_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   static const char *const words[] = { "tanh", "relu", "sigmoid", "softmax",
     "elu", NULL };
@@ -27,7 +27,7 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 SEQ_INLINE vec
-apply (guint activation, vec x)
+activation_apply (guint activation, vec x)
 {
   switch (activation) {
     case TANH:
@@ -43,7 +43,7 @@ apply (guint activation, vec x)
 }
 
 static void
-softmax (const real *x, real *y, guint n)
+activation_apply_softmax (const real *x, real *y, guint n)
 {
   real most = x[0], sum = 0;
   guint i;
@@ -61,7 +61,7 @@ softmax (const real *x, real *y, guint n)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+activation_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Activation *self = (const Activation *) layer;
 
@@ -70,15 +70,16 @@ run (const SeqLayer *layer, const SeqBlock *block)
     real *y = block->out + r * block->out_stride;
 
     if (self->activation == SOFTMAX)
-      softmax (x, y, layer->n_in);
+      activation_apply_softmax (x, y, layer->n_in);
     else
       for (guint i = 0; i < layer->n_in; i += SEQ_VEC)
-        vec_store (y + i, apply (self->activation, vec_loadu (x + i)));
+        vec_store (
+            y + i, activation_apply (self->activation, vec_loadu (x + i)));
   }
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+activation_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const Activation *self = (const Activation *) layer;
 
@@ -91,7 +92,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       return;
     if (self->activation == SOFTMAX)
       for (guint i = 0; i < layer->n_in; i++)
-        dot += d[i] * y[i];
+        dot = real_fma (d[i], y[i], dot);
     for (guint i = 0; i < g->d_in_stride; i++) {
       real slope;
 
@@ -101,7 +102,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       }
       switch (self->activation) {
         case TANH:
-          slope = 1 - y[i] * y[i];
+          slope = real_fma (-y[i], y[i], 1);
           break;
         case RELU:
           slope = y[i] > 0;
@@ -126,7 +127,7 @@ const SeqLayerClass SEQ_CLASS (activation) = {
       .flags = SEQ_KIND_TRAINS,
       .options = options },
   .instance_size = sizeof (Activation),
-  .init = init,
-  .run = run,
-  .grad = grad,
+  .init = activation_init,
+  .run = activation_run,
+  .grad = activation_grad,
 };

@@ -8,13 +8,12 @@
  * squares (src/simd/rls.h); it begins at "the next is as this one". Without a
  * target the coefficients stay as they are.
  *
- * Params: weight [n_in][lag, feature]. State, in doubles: [0] frames since the
+ * Tensors: weight [n_in][lag, feature]. State, in doubles: [0] frames since the
  * start, [1] place of the newest frame in the ring; the ring of past frames
  * [n_ring][n_in]; a regressor; the memory of rls.h. Before the first frame all
  * was as the first frame is.
  */
 #include "src/simd/rls.h"
-#include "src/simd/simd.h"
 
 #define MAX_LAGS 1024
 #define MAX_WEIGHTS 2048 /* lags times features: the square is kept */
@@ -33,7 +32,7 @@ static const char *const options[] = { "order", "lags", "horizon", "forgetting",
   "regularization", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+ar_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Ar *self = (Ar *) layer;
   double forgetting, regularization;
@@ -54,8 +53,10 @@ init (SeqLayer *layer, GVariant *config, GError **error)
       self->lags[self->n_lags] = self->n_lags + 1;
   if ((guint64) self->n_lags * layer->n_in > MAX_WEIGHTS) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "ar: %u lags of %u features are %u where at most %u can be",
-        self->n_lags, layer->n_in, self->n_lags * layer->n_in, MAX_WEIGHTS);
+        "ar: number of weights is %" G_GUINT64_FORMAT
+        ", %u lags of %u inputs; expected at most %u",
+        (guint64) self->n_lags * layer->n_in, self->n_lags, layer->n_in,
+        MAX_WEIGHTS);
     return FALSE;
   }
   for (guint i = 0; i < self->n_lags; i++)
@@ -73,20 +74,20 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static double *
-regressor_of (const Ar *self, const real *state)
+ar_get_regressor (const Ar *self, const real *state)
 {
   return (double *) state + HEAD
          + ((gsize) self->n_ring * self->base.n_in + 7) / 8 * 8;
 }
 
 static double *
-memory_of (const Ar *self, const real *state)
+ar_get_memory (const Ar *self, const real *state)
 {
-  return regressor_of (self, state) + self->rls.stride;
+  return ar_get_regressor (self, state) + self->rls.stride;
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+ar_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Ar *self = (const Ar *) layer;
   guint nearest = 0;
@@ -100,31 +101,26 @@ seed (const SeqLayer *layer, GRand *rand, real *weights)
 }
 
 static void
-start (const SeqLayer *layer, const real *weights, real *state)
+ar_start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Ar *self = (const Ar *) layer;
-  double *memory = memory_of (self, state);
 
   memset (state, 0, layer->n_state * sizeof (real));
-  rls_restart (&self->rls, memory);
-  for (guint o = 0; o < layer->n_out; o++)
-    for (guint i = 0; i < self->rls.n; i++)
-      rls_weights (&self->rls, memory, o)[i] =
-          weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
+  rls_start (&self->rls, ar_get_memory (self, state), layer, weights);
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *weights, real *state)
+ar_rewind (const SeqLayer *layer, const real *weights, real *state)
 {
   ((double *) state)[N_FRAMES] = 0;
 }
 
 /* The regressor as it was `back` frames ago. */
 static double *
-gather (const Ar *self, const real *state, guint newest, guint back)
+ar_gather_lags (const Ar *self, const real *state, guint newest, guint back)
 {
   const double *ring = (const double *) state + HEAD;
-  double *a = regressor_of (self, state);
+  double *a = ar_get_regressor (self, state);
   guint n_in = self->base.n_in;
 
   for (guint i = 0; i < self->n_lags; i++) {
@@ -138,7 +134,7 @@ gather (const Ar *self, const real *state, guint newest, guint back)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+ar_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Ar *self = (const Ar *) layer;
   guint n_in = layer->n_in;
@@ -146,7 +142,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     real *state = block->state + lane * block->state_stride;
     double *head = (double *) state, *ring = head + HEAD;
-    double *memory = memory_of (self, state);
+    double *memory = ar_get_memory (self, state);
 
     for (guint t = 0; t < block->n_frames; t++) {
       gsize row = (gsize) t * block->n_lanes + lane;
@@ -156,7 +152,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
 
       if (block->target && head[N_FRAMES] >= self->n_ring
           && (!block->valid || block->valid[row])) {
-        a = gather (self, state, newest, self->horizon - 1);
+        a = ar_gather_lags (self, state, newest, self->horizon - 1);
         rls_update (
             &self->rls, memory, a, block->target + row * block->target_stride);
       }
@@ -167,7 +163,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
           ring[(gsize) (head[N_FRAMES] == 0 ? i : newest) * n_in + k] = in[k];
       head[N_FRAMES] = MIN (head[N_FRAMES] + 1, self->n_ring);
 
-      a = gather (self, state, newest, 0);
+      a = ar_gather_lags (self, state, newest, 0);
       for (guint o = 0; o < layer->n_out; o++)
         block->out[row * block->out_stride + o] =
             (real) rls_predict (&self->rls, memory, a, o);
@@ -176,26 +172,22 @@ run (const SeqLayer *layer, const SeqBlock *block)
 }
 
 static gboolean
-check_state (const SeqLayer *layer, const real *state)
+ar_check_state (const SeqLayer *layer, const real *state)
 {
   const Ar *self = (const Ar *) layer;
   const double *head = (const double *) state;
 
   return is_place (head[N_FRAMES], self->n_ring)
          && is_place (head[NEWEST], self->n_ring - 1)
-         && rls_check (&self->rls, memory_of (self, state));
+         && rls_check (&self->rls, ar_get_memory (self, state));
 }
 
 static void
-export_weights (const SeqLayer *layer, const real *state, real *weights)
+ar_export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Ar *self = (const Ar *) layer;
-  double *memory = memory_of (self, state);
 
-  for (guint o = 0; o < layer->n_out; o++)
-    for (guint i = 0; i < self->rls.n; i++)
-      weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
-          (real) rls_weights (&self->rls, memory, o)[i];
+  rls_export (&self->rls, ar_get_memory (self, state), layer, weights);
 }
 
 const SeqLayerClass SEQ_CLASS (ar) = {
@@ -205,11 +197,11 @@ const SeqLayerClass SEQ_CLASS (ar) = {
       .flags = SEQ_KIND_LEARNS,
       .options = options },
   .instance_size = sizeof (Ar),
-  .init = init,
-  .seed = seed,
-  .start = start,
-  .rewind = rewind_state,
-  .run = run,
-  .check_state = check_state,
-  .export_weights = export_weights,
+  .init = ar_init,
+  .seed = ar_seed,
+  .start = ar_start,
+  .rewind = ar_rewind,
+  .run = ar_run,
+  .check_state = ar_check_state,
+  .export_weights = ar_export_weights,
 };

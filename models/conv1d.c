@@ -20,33 +20,41 @@ typedef struct {
 
 enum { WEIGHT, BIAS };
 
+#define MAX_RING (1 << 26) /* reals */
+#define MAX_COLS (1 << 20)
+#define TAPS 32 /* whose frames are looked up at a time */
+
 static const char *const options[] = { "out_channels", "kernel_size",
   "dilation", "groups", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+conv1d_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Conv1d *self = (Conv1d *) layer;
   guint64 reach;
 
-  if (!seq_config_uint (
-          layer, config, "out_channels", 1, 4096, 1, &layer->n_out, error)
-      || !seq_config_uint (
-          layer, config, "kernel_size", 1, 4096, 1, &self->kernel_size, error)
+  if (!seq_config_uint (layer, config, "out_channels", 1, SEQ_MAX_UNITS, 1,
+          &layer->n_out, error)
+      || !seq_config_uint (layer, config, "kernel_size", 1, SEQ_MAX_UNITS, 1,
+          &self->kernel_size, error)
       || !seq_config_uint (
           layer, config, "dilation", 1, 1 << 16, 1, &self->dilation, error)
       || !seq_config_uint (
-          layer, config, "groups", 1, 4096, 1, &self->groups, error))
+          layer, config, "groups", 1, SEQ_MAX_UNITS, 1, &self->groups, error))
     return FALSE;
   reach = (guint64) (self->kernel_size - 1) * self->dilation + 1;
-  if (layer->n_in % self->groups || layer->n_out % self->groups
-      || reach * SEQ_PAD (layer->n_in) > 1 << 26
-      || (guint64) self->kernel_size * layer->n_in > 1 << 20) {
+  if (layer->n_in % self->groups || layer->n_out % self->groups) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "conv1d: groups %u do not divide %u inputs and %u outputs, or a "
-        "kernel_size of %u with dilation %u reaches too far",
-        self->groups, layer->n_in, layer->n_out, self->kernel_size,
-        self->dilation);
+        "conv1d: groups is %u; expected a divisor of %u inputs and %u outputs",
+        self->groups, layer->n_in, layer->n_out);
+    return FALSE;
+  }
+  if (reach * SEQ_PAD (layer->n_in) > MAX_RING
+      || (guint64) self->kernel_size * layer->n_in > MAX_COLS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "conv1d: kernel_size is %u with dilation %u and %u inputs; expected a "
+        "reach of at most %u values, and %u of them used",
+        self->kernel_size, self->dilation, layer->n_in, MAX_RING, MAX_COLS);
     return FALSE;
   }
   self->n_ring = (guint) reach;
@@ -59,18 +67,17 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+conv1d_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   seq_seed_uniform (
       layer, rand, 1 / sqrt (layer->tensors[WEIGHT].cols), weights);
 }
 
-#define TAPS 32 /* whose frames are looked up at a time */
-
 /* Where the input of a lane, t frames into the block, lies: in the block, or in
  * the ring as it was before. */
 static const real *
-frame_at (const Conv1d *self, const SeqBlock *block, guint lane, gint t)
+conv1d_find_frame (
+    const Conv1d *self, const SeqBlock *block, guint lane, gint t)
 {
   const real *state = block->state + lane * block->state_stride;
   gint place;
@@ -86,7 +93,7 @@ frame_at (const Conv1d *self, const SeqBlock *block, guint lane, gint t)
 /* acc += a strip's product with the frames of n taps, where groups keep its
  * units to inputs of their own. */
 static vec
-grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
+conv1d_add_grouped (const Conv1d *self, vec acc, const real *w, guint strip,
     const real *const (*x)[SHARED_ROWS], guint row, guint n)
 {
   const SeqLayer *layer = &self->base;
@@ -109,10 +116,10 @@ grouped_product (const Conv1d *self, vec acc, const real *w, guint strip,
   return acc;
 }
 
-/* n rows (a constant) from `row` on, of lanes with the same weights. */
+/* n rows from `row` on, of lanes with the same weights. */
 SEQ_INLINE void
-run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
-    gsize row, guint n)
+conv1d_run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
+    gsize row, CONSTANT guint n)
 {
   const SeqLayer *layer = &self->base;
   guint n_in = layer->n_in / self->groups;
@@ -126,7 +133,7 @@ run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
       gint t = (gint) ((row + r) / block->n_lanes);
 
       for (guint k = 0; k < taps; k++)
-        x[k][r] = frame_at (self, block, lane,
+        x[k][r] = conv1d_find_frame (self, block, lane,
             t - (gint) ((self->kernel_size - 1 - first - k) * self->dilation));
     }
     for (guint s = 0; s < SEQ_STRIPS (layer->n_out); s++) {
@@ -140,10 +147,10 @@ run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
                                : weights + strip_at (&layer->tensors[BIAS], s));
       if (self->groups == 1)
         for (guint k = 0; k < taps; k++)
-          shared_product (a, n, w + k * n_in * SEQ_TILE, x[k], n_in);
+          add_shared_products (a, n, w + k * n_in * SEQ_TILE, x[k], n_in);
       else
         for (guint r = 0; r < n; r++)
-          a[r] = grouped_product (self, a[r], w, s, x, r, taps);
+          a[r] = conv1d_add_grouped (self, a[r], w, s, x, r, taps);
       for (guint r = 0; r < n; r++)
         vec_store (out + r * block->out_stride, a[r]);
     }
@@ -152,7 +159,7 @@ run_rows (const Conv1d *self, const SeqBlock *block, const real *weights,
 
 /* Puts what the next block looks back on into a lane's ring. */
 static void
-keep_frames (const Conv1d *self, const SeqBlock *block, guint lane)
+conv1d_keep_frames (const Conv1d *self, const SeqBlock *block, guint lane)
 {
   real *state = block->state + lane * block->state_stride;
   guint place = (guint) state[0];
@@ -168,23 +175,23 @@ keep_frames (const Conv1d *self, const SeqBlock *block, guint lane)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+conv1d_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Conv1d *self = (const Conv1d *) layer;
   gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
 
   for (; !block->weights_stride && row + SHARED_ROWS <= n_rows;
        row += SHARED_ROWS)
-    run_rows (self, block, block->weights, row, SHARED_ROWS);
+    conv1d_run_rows (self, block, block->weights, row, SHARED_ROWS);
   for (; row < n_rows; row++)
-    run_rows (self, block,
+    conv1d_run_rows (self, block,
         block->weights + row % block->n_lanes * block->weights_stride, row, 1);
   for (guint lane = 0; lane < block->n_lanes; lane++)
-    keep_frames (self, block, lane);
+    conv1d_keep_frames (self, block, lane);
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+conv1d_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const Conv1d *self = (const Conv1d *) layer;
   const SeqTensor *weight = &layer->tensors[WEIGHT];
@@ -207,7 +214,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       g->d_weights[seq_tensor_index (bias, 0, o, 0)] += d[o];
       for (guint k = 0; k < self->kernel_size; k++) {
         gint from = t - (gint) ((self->kernel_size - 1 - k) * self->dilation);
-        const real *x = frame_at (self, block, lane, from) + first;
+        const real *x = conv1d_find_frame (self, block, lane, from) + first;
         real *d_x =
             g->d_in && from >= 0
                 ? g->d_in
@@ -218,9 +225,9 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
         for (guint j = 0; j < n_group_in; j++) {
           gsize at = seq_tensor_index (weight, 0, o, k * n_group_in + j);
 
-          g->d_weights[at] += d[o] * x[j];
+          g->d_weights[at] = real_fma (d[o], x[j], g->d_weights[at]);
           if (d_x)
-            d_x[j] += d[o] * weights[at];
+            d_x[j] = real_fma (d[o], weights[at], d_x[j]);
         }
       }
     }
@@ -231,7 +238,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 static gboolean
-check_state (const SeqLayer *layer, const real *state)
+conv1d_check_state (const SeqLayer *layer, const real *state)
 {
   const Conv1d *self = (const Conv1d *) layer;
 
@@ -241,9 +248,9 @@ check_state (const SeqLayer *layer, const real *state)
 const SeqLayerClass SEQ_CLASS (conv1d) = {
   .kind = { .name = "conv1d", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (Conv1d),
-  .init = init,
-  .seed = seed,
-  .run = run,
-  .grad = grad,
-  .check_state = check_state,
+  .init = conv1d_init,
+  .seed = conv1d_seed,
+  .run = conv1d_run,
+  .grad = conv1d_grad,
+  .check_state = conv1d_check_state,
 };

@@ -6,16 +6,20 @@
  * Rows share the weights. A read-out of few outputs would leave most of a strip
  * idle: its weights are copied out of their tile, once a block, and multiplied
  * along the columns, four at a time, which are just the four parts of
- * row_product().
+ * add_row_product().
  */
 #include "src/simd/product.h"
 
 enum { WEIGHT, BIAS };
 
+#define FEW_OUTPUTS 2
+#define MAX_COPY 1024 /* inputs */
+#define FEW_COLUMNS 4 /* vectors of them whose gradients registers hold */
+
 static const char *const options[] = { "out_features", "bias", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+dense_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   guint bias;
 
@@ -30,13 +34,10 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+dense_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), weights);
 }
-
-#define FEW_OUTPUTS 2
-#define MAX_COPY 1024 /* inputs */
 
 typedef real quad __attribute__ ((vector_size (4 * sizeof (real)), may_alias));
 
@@ -62,9 +63,9 @@ quad_fma (quad a, quad b, quad c)
 #endif
 }
 
-/* row_product() of one row of weights, in one quad. */
+/* add_row_product() of one row of weights, in one quad. */
 SEQ_INLINE real
-dot (real bias, const real *w, const real *x, guint n)
+dense_run_output (real bias, const real *w, const real *x, guint n)
 {
   quad part = { bias };
   guint k = 0;
@@ -81,7 +82,7 @@ dot (real bias, const real *w, const real *x, guint n)
 }
 
 static void
-run_few (const SeqLayer *layer, const SeqBlock *block)
+dense_run_few (const SeqLayer *layer, const SeqBlock *block)
 {
   const SeqTensor *t = layer->tensors;
   gsize n_rows = (gsize) block->n_frames * block->n_lanes;
@@ -96,15 +97,15 @@ run_few (const SeqLayer *layer, const SeqBlock *block)
       w[k] = block->weights[seq_tensor_index (&t[WEIGHT], 0, o, k)];
     memset (w + layer->n_in, 0, 4 * sizeof (real));
     for (gsize row = 0; row < n_rows; row++)
-      block->out[row * block->out_stride + o] =
-          dot (bias, w, block->in + row * block->in_stride, layer->n_in);
+      block->out[row * block->out_stride + o] = dense_run_output (
+          bias, w, block->in + row * block->in_stride, layer->n_in);
   }
 }
 
-/* n rows (a constant) from `row` on, of lanes with the same weights. */
+/* n rows from `row` on, of lanes with the same weights. */
 SEQ_INLINE void
-run_rows (const SeqLayer *layer, const SeqBlock *block, const real *weights,
-    gsize row, guint n)
+dense_run_rows (const SeqLayer *layer, const SeqBlock *block,
+    const real *weights, gsize row, CONSTANT guint n)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
   const real *x[SHARED_ROWS];
@@ -120,39 +121,38 @@ run_rows (const SeqLayer *layer, const SeqBlock *block, const real *weights,
     for (guint r = 0; r < n; r++)
       a[r] = bias;
     if (layer->n_out <= FEW_OUTPUTS)
-      a[0] =
-          row_product (bias, weights + strip_at (weight, s), x[0], layer->n_in);
+      a[0] = add_row_product (
+          bias, weights + strip_at (weight, s), x[0], layer->n_in);
     else
-      shared_product (a, n, weights + strip_at (weight, s), x, layer->n_in);
+      add_shared_products (
+          a, n, weights + strip_at (weight, s), x, layer->n_in);
     for (guint r = 0; r < n; r++)
       vec_store (out + r * block->out_stride + s * SEQ_VEC, a[r]);
   }
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+dense_run (const SeqLayer *layer, const SeqBlock *block)
 {
   gsize n_rows = (gsize) block->n_frames * block->n_lanes, row = 0;
   gboolean few = layer->n_out <= FEW_OUTPUTS, shared = !block->weights_stride;
 
   if (few && shared && layer->n_in <= MAX_COPY && block->n_frames >= 4) {
-    run_few (layer, block);
+    dense_run_few (layer, block);
     return;
   }
   for (; shared && !few && row + SHARED_ROWS <= n_rows; row += SHARED_ROWS)
-    run_rows (layer, block, block->weights, row, SHARED_ROWS);
+    dense_run_rows (layer, block, block->weights, row, SHARED_ROWS);
   for (; row < n_rows; row++)
-    run_rows (layer, block,
+    dense_run_rows (layer, block,
         block->weights + row % block->n_lanes * block->weights_stride, row, 1);
 }
-
-#define FEW_COLUMNS 4 /* vectors of them whose gradients registers hold */
 
 /* The gradient where outputs are few: along the columns too. Goes once over
  * columns [first, first + n vectors) of all rows, for one output. */
 SEQ_INLINE void
-grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
-    guint o, guint first, guint n)
+dense_grad_columns (const SeqLayer *layer, const SeqBlock *block,
+    const SeqGrad *g, guint o, guint first, CONSTANT guint n)
 {
   const SeqTensor *t = &layer->tensors[WEIGHT];
   gsize n_rows = (gsize) block->n_frames * block->n_lanes;
@@ -190,7 +190,7 @@ grad_columns (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g,
 }
 
 static void
-grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+dense_grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   gsize n_rows = (gsize) block->n_frames * block->n_lanes;
 
@@ -198,16 +198,16 @@ grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
     for (guint k = 0; k < SEQ_PAD (layer->n_in); k += FEW_COLUMNS * SEQ_VEC)
       switch ((SEQ_PAD (layer->n_in) - k) / SEQ_VEC) {
         case 1:
-          grad_columns (layer, block, g, o, k, 1);
+          dense_grad_columns (layer, block, g, o, k, 1);
           break;
         case 2:
-          grad_columns (layer, block, g, o, k, 2);
+          dense_grad_columns (layer, block, g, o, k, 2);
           break;
         case 3:
-          grad_columns (layer, block, g, o, k, 3);
+          dense_grad_columns (layer, block, g, o, k, 3);
           break;
         default:
-          grad_columns (layer, block, g, o, k, 4);
+          dense_grad_columns (layer, block, g, o, k, 4);
       }
     if (layer->n_tensors > BIAS) {
       real sum = 0;
@@ -220,41 +220,41 @@ grad_few (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 static gsize
-n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
+dense_get_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
 {
   return transpose_size (&layer->tensors[WEIGHT]);
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+dense_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const SeqTensor *weight = &layer->tensors[WEIGHT];
 
   if (layer->n_out <= FEW_OUTPUTS && !block->weights_stride
       && block->in_stride >= SEQ_PAD (layer->n_in)) {
-    grad_few (layer, block, g);
+    dense_grad_few (layer, block, g);
     return;
   }
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     const real *d = g->d_out + lane * block->out_stride;
     gsize d_step = block->n_lanes * block->out_stride;
+    Gradients by_out = { d, d_step, 0, block->n_frames };
     SeqRows x = { block->in + lane * block->in_stride,
       block->n_lanes * block->in_stride, NULL };
 
     if (g->d_in) {
       if (lane == 0 || block->weights_stride)
-        transpose (
+        transpose_tensor (
             weight, block->weights + lane * block->weights_stride, g->scratch);
       for (guint t = 0; t < block->n_frames; t++)
-        transposed_product (weight, 0, 1, g->scratch, d + t * d_step,
+        multiply_transposed (weight, 0, 1, g->scratch, d + t * d_step,
             g->d_in + ((gsize) t * block->n_lanes + lane) * g->d_in_stride,
             FALSE);
     }
-    tensor_gradient (
-        weight, 0, 1, g->d_weights, d, d_step, 0, &x, 0, block->n_frames);
+    add_tensor_gradient (weight, 0, 1, g->d_weights, &by_out, &x, 0);
     if (layer->n_tensors > BIAS)
-      tensor_gradient (&layer->tensors[BIAS], 0, 1, g->d_weights, d, d_step, 0,
-          NULL, 0, block->n_frames);
+      add_tensor_gradient (
+          &layer->tensors[BIAS], 0, 1, g->d_weights, &by_out, NULL, 0);
   }
 }
 
@@ -264,9 +264,9 @@ const SeqLayerClass SEQ_CLASS (dense) = {
       .options = options,
       .twin = "readout" },
   .instance_size = sizeof (SeqLayer),
-  .init = init,
-  .seed = seed,
-  .run = run,
-  .grad = grad,
-  .n_scratch = n_scratch,
+  .init = dense_init,
+  .seed = dense_seed,
+  .run = dense_run,
+  .grad = dense_grad,
+  .n_scratch = dense_get_scratch,
 };

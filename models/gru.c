@@ -15,210 +15,165 @@
  * belong to W_ih (first three) and to W_hh (last three). What groups of lanes
  * keep is lanes.h's business; with reset_after = 0 lanes go one by one.
  */
-#include "src/simd/lanes.h"
-#include "src/simd/product.h"
-#include "src/simd/quant.h"
+#include "src/simd/cell.h"
 
 typedef struct {
-  SeqLayer base;
-  guint reset_after, initial_state, chrono;
-  gsize rows; /* hidden_size, padded */
-  QuantCell quant;
+  Cell cell;
+  guint reset_after;
 } Gru;
 
-enum { WEIGHT_IH, WEIGHT_HH, BIAS, BIAS_HN, H0 };
-enum { R, Z, N, HR, HZ, HN, N_TAPE };
-enum { GROUP_HN = N + 1, N_KEPT }; /* in what groups of lanes keep: W_hn h */
+enum { WEIGHT_IH, WEIGHT_HH, BIAS, BIAS_HN };
+enum { R, Z, N, HR, HZ, HN, N_TAPED };
+enum { GROUP_HN = N + 1, N_KEPT }; /* in what groups keep: W_hn h */
 
-static const LaneCell lane_cell;
+#define SIZES                                                                  \
+  {                                                                            \
+    .n_states = 1, .n_kept = N_KEPT, .n_gates = 4, .n_in_gates = 3             \
+  }
 
-static const char *const options[] = { "hidden_size", "reset_after",
-  "initial_state", "chrono", QUANT_OPTIONS, NULL };
+static const CellKind gru_kind;
+
+static const char *const options[] = { CELL_OPTIONS, "chrono", "reset_after",
+  QUANT_OPTIONS, NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+gru_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Gru *self = (Gru *) layer;
+  guint n;
 
-  if (!seq_config_uint (
-          layer, config, "hidden_size", 1, 4096, 20, &layer->n_out, error)
+  if (!cell_init (layer, (GroupSizes) SIZES, config, error)
       || !seq_config_uint (
-          layer, config, "reset_after", 0, 1, 1, &self->reset_after, error)
-      || !seq_config_uint (
-          layer, config, "initial_state", 0, 1, 0, &self->initial_state, error)
-      || !seq_config_uint (
-          layer, config, "chrono", 0, 1 << 30, 0, &self->chrono, error))
+          layer, config, "reset_after", 0, 1, 1, &self->reset_after, error))
     return FALSE;
-  self->rows = SEQ_PAD (layer->n_out);
-  seq_layer_add_tensor (layer, "weight_ih", 3, layer->n_out, layer->n_in);
-  seq_layer_add_tensor (layer, "weight_hh", 3, layer->n_out, layer->n_out);
-  seq_layer_add_tensor (layer, "bias", 3, layer->n_out, 1);
-  seq_layer_add_tensor (layer, "bias_hn", 1, layer->n_out, 1);
-  if (self->initial_state)
-    seq_layer_add_tensor (layer, "h0", 1, layer->n_out, 1);
-  if (!quant_init (layer, config, &layer->tensors[WEIGHT_IH],
-          &layer->tensors[WEIGHT_HH], &self->quant, error))
+  n = layer->n_out;
+  seq_layer_add_tensor (layer, "weight_ih", 3, n, layer->n_in);
+  seq_layer_add_tensor (layer, "weight_hh", 3, n, n);
+  seq_layer_add_tensor (layer, "bias", 3, n, 1);
+  seq_layer_add_tensor (layer, "bias_hn", 1, n, 1);
+  cell_add_state (layer, N_TAPED);
+  self->cell.scratch_alone = transpose_size (&layer->tensors[WEIGHT_IH])
+                             + transpose_size (&layer->tensors[WEIGHT_HH])
+                             + 2 * SEQ_PAD (n);
+  if (!cell_init_precision (layer, config, error))
     return FALSE;
   if (layer->quantised && !self->reset_after) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "gru: precision is float where reset_after is 0");
+        "gru: precision is %s where reset_after is 0; expected float",
+        seq_layer_precision (layer));
     return FALSE;
   }
-  layer->n_state = self->rows;
-  layer->n_tape = MAX (N_TAPE * self->rows, lane_tape (layer, &lane_cell));
   return TRUE;
 }
 
-/* PyTorch's start; with chrono the update gate, which keeps the old state,
- * remembers for 1 to `chrono` frames (Tallec and Ollivier 2018). */
+/* With chrono it is the update gate, which keeps the old state. */
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+gru_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
-  const Gru *self = (const Gru *) layer;
+  const Cell *cell = (const Cell *) layer;
 
-  seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_out), weights);
-  if (self->chrono > 2)
-    for (guint u = 0; u < layer->n_out; u++)
-      weights[seq_tensor_index (&layer->tensors[BIAS], Z, u, 0)] =
-          (real) log (g_rand_double_range (rand, 1, self->chrono - 1));
-  if (self->initial_state)
-    memset (weights + layer->tensors[H0].offset, 0, self->rows * sizeof (real));
+  cell_seed (layer, rand, weights);
+  for (guint u = 0; cell_has_chrono (cell) && u < layer->n_out; u++)
+    weights[seq_tensor_index (&layer->tensors[BIAS], Z, u, 0)] =
+        chrono_bias (cell, rand);
 }
 
-static void
-pack (const SeqLayer *layer, real *weights)
-{
-  quant_pack_cell (&((const Gru *) layer)->quant, &layer->tensors[WEIGHT_IH],
-      &layer->tensors[WEIGHT_HH], weights);
-}
-
-static void
-start (const SeqLayer *layer, const real *weights, real *state)
-{
-  memset (state, 0, layer->n_state * sizeof (real));
-  if (layer->n_tensors > H0)
-    memcpy (state, weights + layer->tensors[H0].offset,
-        layer->n_out * sizeof (real));
-}
-
-/* Bias and W_ih x of one strip's gates [from, to). */
+/* One strip with reset_after. */
 SEQ_INLINE void
-gates (const SeqLayer *layer, const real *weights, guint s, guint from,
-    guint to, const real *x, vec *a)
+gru_strip (const Cell *cell, Few *few, guint strip, guint first,
+    CONSTANT guint n, CONSTANT guint precision, CONSTANT gboolean keep)
 {
-  const real *bias = weights + strip_at (&layer->tensors[BIAS], s);
-  const real *ih = weights + strip_at (&layer->tensors[WEIGHT_IH], s);
-
-  for (guint g = from; g < to; g++)
-    a[g - from] = vec_load (bias + g * SEQ_TILE);
-  strip_product (
-      a, to - from, ih + from * SEQ_TILE, 3 * SEQ_TILE, x, layer->n_in);
-}
-
-/* Where one lane's numbers of a frame are. */
-typedef struct {
-  const real *weights, *x, *h;
-  real *out, *tape;
-} Lane;
-
-/* Strip s of frame t of n_lanes lanes (a constant) with the same weights,
- * reset_after. With a precision (a constant), h is in q as well, and x where it
- * is bounded. */
-SEQ_INLINE void
-strip_after (const Gru *self, guint precision, guint t, guint s,
-    const Lane *lanes, QuantRows *q, guint n_lanes, gboolean keep)
-{
-  const SeqTensor *tensors = self->base.tensors;
-  const SeqTensor *ih = &tensors[WEIGHT_IH], *hh = &tensors[WEIGHT_HH];
+  const SeqTensor *tensors = cell->base.tensors;
+  const CellLane *lanes = &few->lanes[first];
   const real *weights = lanes->weights, *x[2], *h[2];
-  vec a[2 * 3], in[2], r, z, n, y;
-  gsize u = s * SEQ_VEC;
+  QuantRows *q = &few->q[first];
+  gsize u = strip * SEQ_VEC, rows = cell->rows;
+  vec a[2 * 3], in[2];
 
-  for (guint l = 0; l < n_lanes; l++) {
+  for (guint l = 0; l < n; l++) {
     x[l] = lanes[l].x;
     h[l] = lanes[l].h;
     for (guint g = R; g <= N; g++)
       a[3 * l + g] =
-          vec_load (weights + strip_at (&tensors[BIAS], s) + g * SEQ_TILE);
+          vec_load (weights + strip_at (&tensors[BIAS], strip) + g * SEQ_TILE);
   }
-  gate_products (a, n_lanes, 3, ih, precision, self->quant.bounded_input != 0,
-      &self->quant.ih, weights, s, x, &q->x);
-  for (guint l = 0; l < n_lanes; l++) {
+  add_gate_products (a, n, 3, precision, strip,
+      &(Operands){ &tensors[WEIGHT_IH], weights,
+          cell->quant.bounded_input ? &cell->quant.ih : NULL, x, &q->x });
+  for (guint l = 0; l < n; l++) {
     in[l] = a[3 * l + N];
-    a[3 * l + N] = vec_load (weights + strip_at (&tensors[BIAS_HN], s));
+    a[3 * l + N] = vec_load (weights + strip_at (&tensors[BIAS_HN], strip));
   }
-  gate_products (a, n_lanes, 3, hh, precision, TRUE, &self->quant.hh, weights,
-      s, h, &q->h[t % 2]);
-  for (guint l = 0; l < n_lanes; l++) {
-    real *tape = lanes[l].tape;
+  add_gate_products (a, n, 3, precision, strip,
+      &(Operands){ &tensors[WEIGHT_HH], weights, &cell->quant.hh, h,
+          &q->h[few->t % 2] });
+  for (guint l = 0; l < n; l++) {
+    vec hn = a[3 * l + N], r = vec_sigmoid (a[3 * l + R]);
+    vec z = vec_sigmoid (a[3 * l + Z]), new = vec_tanh (vec_fma (r, hn, in[l]));
+    vec y = vec_fma (new, 1 - z, z * vec_load (h[l] + u));
+    real *tape = lanes[l].tape + u;
 
-    r = vec_sigmoid (a[3 * l + R]);
-    z = vec_sigmoid (a[3 * l + Z]);
-    n = vec_tanh (vec_fma (r, a[3 * l + N], in[l]));
-    y = vec_fma (n, 1 - z, z * vec_load (h[l] + u));
-    vec_store (lanes[l].out + u, y);
+    vec_store (lanes[l].y + u, y);
     if (precision != QUANT_NONE)
-      quant_store (&q->h[(t + 1) % 2], precision, u, y);
+      quant_store (&q->h[(few->t + 1) % 2], precision, u, y);
     if (keep) {
-      vec_store (tape + R * self->rows + u, r);
-      vec_store (tape + Z * self->rows + u, z);
-      vec_store (tape + N * self->rows + u, n);
-      vec_store (tape + HN * self->rows + u, a[3 * l + N]);
+      vec_store (tape + R * rows, r);
+      vec_store (tape + Z * rows, z);
+      vec_store (tape + N * rows, new);
+      vec_store (tape + HN * rows, hn);
     }
   }
 }
 
-/* Frame t of n lanes, reset_after: by turns or in pairs, as those of an lstm.
- */
+/* Bias and W_ih x of one strip's gates [from, to). */
 SEQ_INLINE void
-step_after (const Gru *self, guint precision, guint t, const Lane *lanes,
-    QuantRows *q, guint n, gboolean keep, gboolean share)
+gru_input_gates (const SeqLayer *layer, const CellLane *lane, guint strip,
+    CONSTANT guint from, CONSTANT guint to, vec *a)
 {
-  const SeqTensor *hh = &self->base.tensors[WEIGHT_HH];
-  guint n_strips = SEQ_STRIPS (self->base.n_out);
-  gboolean backward = strips_backward (hh, t);
+  const real *bias = lane->weights + strip_at (&layer->tensors[BIAS], strip);
+  const real *ih = lane->weights + strip_at (&layer->tensors[WEIGHT_IH], strip);
 
-  for (guint k = 0; k < n_strips; k++) {
-    guint s = backward ? n_strips - 1 - k : k, l = 0;
-
-    for (; share && l + 2 <= n; l += 2)
-      strip_after (self, QUANT_NONE, t, s, lanes + l, NULL, 2, keep);
-    for (; l < n; l++)
-      strip_after (self, precision, t, s, lanes + l, q + l, 1, keep);
-  }
+  for (guint g = from; g < to; g++)
+    a[g - from] = vec_load (bias + g * SEQ_TILE);
+  add_strip_product (
+      a, to - from, ih + from * SEQ_TILE, 3 * SEQ_TILE, lane->x, layer->n_in);
 }
 
-/* One frame of one lane, reset before. reset: room for r * h and z. */
+/* One frame of one lane, reset before. */
 SEQ_INLINE void
-step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
+gru_frame_before (
+    const Cell *cell, const CellLane *lane, CONSTANT gboolean keep)
 {
-  const real *weights = lane->weights, *x = lane->x, *h = lane->h;
-  real *out = lane->out, *tape = lane->tape;
-  const SeqLayer *layer = &self->base;
+  real reset[SEQ_MAX_UNITS] __attribute__ ((aligned (SEQ_ALIGN)));
+  real update[SEQ_MAX_UNITS] __attribute__ ((aligned (SEQ_ALIGN)));
+  const SeqLayer *layer = &cell->base;
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  gsize rows = self->rows;
+  const SeqTensor *bias_hn = &layer->tensors[BIAS_HN];
+  const real *weights = lane->weights, *h = lane->h;
+  real *tape = lane->tape;
+  gsize rows = cell->rows;
 
   for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
     vec a[2], r;
 
-    gates (layer, weights, s, R, N, x, a);
-    strip_product (
+    gru_input_gates (layer, lane, s, R, N, a);
+    add_strip_product (
         a, 2, weights + strip_at (hh, s), 3 * SEQ_TILE, h, layer->n_out);
     r = vec_sigmoid (a[R]);
     vec_store (reset + u, r * vec_load (h + u));
-    vec_store (reset + rows + u, vec_sigmoid (a[Z]));
+    vec_store (update + u, vec_sigmoid (a[Z]));
     if (keep)
       vec_store (tape + R * rows + u, r);
   }
   for (gsize s = 0, u = 0; s < SEQ_STRIPS (layer->n_out); s++, u += SEQ_VEC) {
-    vec hn = vec_load (weights + strip_at (&layer->tensors[BIAS_HN], s));
-    vec z = vec_load (reset + rows + u), n;
+    vec hn = vec_load (weights + strip_at (bias_hn, s));
+    vec z = vec_load (update + u), n;
 
-    gates (layer, weights, s, N, N + 1, x, &n);
-    strip_product (&hn, 1, weights + strip_at (hh, s) + N * SEQ_TILE,
+    gru_input_gates (layer, lane, s, N, N + 1, &n);
+    add_strip_product (&hn, 1, weights + strip_at (hh, s) + N * SEQ_TILE,
         3 * SEQ_TILE, reset, layer->n_out);
     n = vec_tanh (n + hn);
-    vec_store (out + u, vec_fma (n, 1 - z, z * vec_load (h + u)));
+    vec_store (lane->out + u, vec_fma (n, 1 - z, z * vec_load (h + u)));
     if (keep) {
       vec_store (tape + Z * rows + u, z);
       vec_store (tape + N * rows + u, n);
@@ -227,98 +182,42 @@ step_before (const Gru *self, const Lane *lane, real *reset, gboolean keep)
   }
 }
 
-/* All frames of n lanes from `first` on. */
 SEQ_INLINE void
-run_lanes (const Gru *self, guint precision, const SeqBlock *block, guint first,
-    guint n)
+gru_frame (const Cell *cell, Few *few, CONSTANT guint n,
+    CONSTANT guint precision, CONSTANT gboolean keep, CONSTANT gboolean share)
 {
-  const SeqLayer *layer = &self->base;
-  real reset[2 * 4096] __attribute__ ((aligned (SEQ_ALIGN)));
-  gboolean keep = block->tape_stride > 0;
-  Lane lanes[LANES_FEW];
-  QuantRows q[LANES_FEW];
-  gboolean share = n > 1 && strips_shared (block, &layer->tensors[WEIGHT_HH]);
-
-  for (guint l = 0; l < n; l++) {
-    lanes[l].weights = block->weights + (first + l) * block->weights_stride;
-    lanes[l].h = block->state + (first + l) * block->state_stride;
-    if (precision != QUANT_NONE)
-      quant_row (&q[l].h[0], precision, lanes[l].h, layer->n_out);
-  }
-  for (guint t = 0; t < block->n_frames; t++) {
-    for (guint l = 0; l < n; l++) {
-      gsize row = (gsize) t * block->n_lanes + first + l;
-
-      lanes[l].x = block->in + row * block->in_stride;
-      lanes[l].out = block->out + row * block->out_stride;
-      lanes[l].tape = block->tape + row * block->tape_stride;
-      if (precision != QUANT_NONE && self->quant.bounded_input)
-        quant_row (&q[l].x, precision, lanes[l].x, layer->n_in);
-    }
-    if (!self->reset_after)
-      for (guint l = 0; l < n; l++)
-        step_before (self, &lanes[l], reset, keep);
-    else if (keep)
-      step_after (self, precision, t, lanes, q, n, TRUE, FALSE);
-    else if (precision == QUANT_NONE && share)
-      step_after (self, precision, t, lanes, q, n, FALSE, TRUE);
-    else
-      step_after (self, precision, t, lanes, q, n, FALSE, FALSE);
-    for (guint l = 0; l < n; l++)
-      lanes[l].h = lanes[l].out;
-  }
-  for (guint l = 0; l < n && block->n_frames; l++)
-    memcpy (block->state + (first + l) * block->state_stride, lanes[l].h,
-        SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
-}
-
-/* A lane alone, or a few. */
-static void
-run_few (const SeqLayer *layer, const SeqBlock *block, guint lane, guint n)
-{
-  const Gru *self = (const Gru *) layer;
-
-  if (layer->quantised)
-    QUANT_WITH (
-        self->quant.precision, run_lanes (self, precision, block, lane, n))
-  else if (n == 1)
-    run_lanes (self, QUANT_NONE, block, lane, 1);
+  if (((const Gru *) cell)->reset_after)
+    few_strips (cell, &gru_kind, few, n, precision, keep, share);
   else
-    run_lanes (self, QUANT_NONE, block, lane, n);
+    for (guint l = 0; l < n; l++)
+      gru_frame_before (cell, &few->lanes[l], keep);
 }
 
 static void
-grad_lane (
+gru_grad_alone (
     const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g, guint lane)
 {
-  const Gru *self = (const Gru *) layer;
+  gboolean after = ((const Gru *) layer)->reset_after;
   const SeqTensor *ih = &layer->tensors[WEIGHT_IH];
   const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
-  gsize rows = self->rows;
-  gsize tape_step = block->n_lanes * block->tape_stride;
-  gsize out_step = block->n_lanes * block->out_stride;
+  gsize rows = SEQ_PAD (layer->n_out);
   real *ih_t = g->scratch, *hh_t = ih_t + transpose_size (ih);
   real *dh = hh_t + transpose_size (hh), *d_reset = dh + rows;
+  Alone a = alone_of (block, g, lane);
+  Gradients by_x = { a.tape, a.tape_step, rows, block->n_frames }, by_h = by_x;
+  Gradients by_hn = by_x;
 
-  const real *weights = block->weights + lane * block->weights_stride;
-  const real *state = block->state + lane * block->state_stride;
-  real *d_state = g->d_state + lane * block->state_stride;
-  real *tapes = block->tape + lane * block->tape_stride;
-  const real *outs = block->out + lane * block->out_stride;
-  SeqRows in = { block->in + lane * block->in_stride,
-    block->n_lanes * block->in_stride, NULL };
-  SeqRows h = { outs, out_step, state };
-
+  by_h.d += HR * rows;
+  by_hn.d += (after ? HN : N) * rows;
   if (g->d_in)
-    transpose (ih, weights, ih_t);
-  transpose (hh, weights, hh_t);
-  memcpy (dh, d_state, rows * sizeof (real));
+    transpose_tensor (ih, a.weights, ih_t);
+  transpose_tensor (hh, a.weights, hh_t);
+  memcpy (dh, a.d_state, rows * sizeof (real));
   for (guint t = block->n_frames; t-- > 0;) {
     gsize row = (gsize) t * block->n_lanes + lane;
     const real *d_out = g->d_out + row * block->out_stride;
-    const real *h_before = row_at (&h, (gint) t - 1);
-    real *tape = tapes + t * tape_step;
-    gboolean after = self->reset_after;
+    const real *h_before = row_at (&a.h, (gint) t - 1);
+    real *tape = a.tape + t * a.tape_step;
 
     for (gsize u = 0; u < rows; u += SEQ_VEC) {
       vec r = vec_load (tape + R * rows + u);
@@ -343,7 +242,7 @@ grad_lane (
     }
     if (!after) {
       /* r * h stays in HN for W_hn's gradient; dn stands in N */
-      transposed_product (hh, N, N + 1, hh_t, tape, d_reset, FALSE);
+      multiply_transposed (hh, N, N + 1, hh_t, tape, d_reset, FALSE);
       for (gsize u = 0; u < rows; u += SEQ_VEC) {
         vec r = vec_load (tape + R * rows + u);
         vec d = vec_load (d_reset + u);
@@ -354,58 +253,55 @@ grad_lane (
         vec_store (dh + u, vec_fma (d, r, vec_load (dh + u)));
       }
     }
-    transposed_product (
+    multiply_transposed (
         hh, R, after ? N + 1 : N, hh_t, tape + HR * rows, dh, TRUE);
     if (g->d_in)
-      transposed_product (
+      multiply_transposed (
           ih, 0, 3, ih_t, tape, g->d_in + row * g->d_in_stride, FALSE);
   }
-  memcpy (d_state, dh, rows * sizeof (real));
+  memcpy (a.d_state, dh, rows * sizeof (real));
 
-  tensor_gradient (
-      ih, 0, 3, g->d_weights, tapes, tape_step, rows, &in, 0, block->n_frames);
-  tensor_gradient (&layer->tensors[BIAS], 0, 3, g->d_weights, tapes, tape_step,
-      rows, NULL, 0, block->n_frames);
-  tensor_gradient (hh, R, self->reset_after ? N + 1 : N, g->d_weights,
-      tapes + HR * rows, tape_step, rows, &h, 1, block->n_frames);
-  if (!self->reset_after) {
-    SeqRows reset = { tapes + HN * rows, tape_step, NULL };
+  add_tensor_gradient (ih, 0, 3, g->d_weights, &by_x, &a.in, 0);
+  add_tensor_gradient (
+      &layer->tensors[BIAS], 0, 3, g->d_weights, &by_x, NULL, 0);
+  add_tensor_gradient (hh, R, after ? N + 1 : N, g->d_weights, &by_h, &a.h, 1);
+  if (!after) {
+    SeqRows reset = { a.tape + HN * rows, a.tape_step, NULL };
 
-    tensor_gradient (hh, N, N + 1, g->d_weights, tapes, tape_step, rows, &reset,
-        0, block->n_frames);
+    add_tensor_gradient (hh, N, N + 1, g->d_weights, &by_x, &reset, 0);
   }
-  tensor_gradient (&layer->tensors[BIAS_HN], 0, 1, g->d_weights,
-      tapes + (self->reset_after ? HN : N) * rows, tape_step, rows, NULL, 0,
-      block->n_frames);
+  add_tensor_gradient (
+      &layer->tensors[BIAS_HN], 0, 1, g->d_weights, &by_hn, NULL, 0);
 }
 
-/* --- groups of lanes, reset_after -------------------------------------------
+/* --- groups, reset_after ----------------------------------------------------
  */
 
 SEQ_INLINE void
-step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
-    real *next, gboolean keep)
+gru_step_group (const SeqLayer *layer, const real *weights, CONSTANT guint vecs,
+    real *frame, real *next, CONSTANT gboolean keep)
 {
   const SeqTensor *t = layer->tensors;
-  guint lanes = vecs * SEQ_VEC, units = lane_units (3, vecs), n = units * vecs;
-  LanePlaces at = lane_places (layer, &lane_cell, vecs);
+  GroupTile tile = group_tile (3, vecs), one = { 1, tile.units, vecs };
+  guint lanes = vecs * SEQ_VEC, n = tile.units * vecs;
+  GroupPlaces at = group_places (layer, &gru_kind.group.sizes, vecs);
 
-  for (guint u = 0; u < at.rows; u += units) {
-    vec a[LANE_SUMS], in[LANE_SUMS];
+  for (guint u = 0; u < at.rows; u += tile.units) {
+    vec a[GROUP_SUMS], in[GROUP_SUMS];
 
-    lanes_bias (
-        a, 3, units, vecs, weights + seq_tensor_index (&t[BIAS], 0, u, 0));
-    lanes_product (a, 3, units, vecs,
+    group_set_bias (a, tile, weights + seq_tensor_index (&t[BIAS], 0, u, 0));
+    group_add_product (a, tile,
         weights + seq_tensor_index (&t[WEIGHT_IH], 0, u, 0), 3 * SEQ_TILE,
         frame, layer->n_in);
-    LANE_FOR (k, n)
-      in[k] = a[N * n + k];
-    lanes_bias (a + N * n, 1, units, vecs,
-        weights + seq_tensor_index (&t[BIAS_HN], 0, u, 0));
-    lanes_product (a, 3, units, vecs,
+    UNROLL (k, n)
+    in[k] = a[N * n + k];
+    group_set_bias (
+        a + N * n, one, weights + seq_tensor_index (&t[BIAS_HN], 0, u, 0));
+    group_add_product (a, tile,
         weights + seq_tensor_index (&t[WEIGHT_HH], 0, u, 0), 3 * SEQ_TILE,
         frame + at.h, layer->n_out);
-    LANE_FOR (k, n) {
+    UNROLL (k, n)
+    {
       gsize row = u * lanes + k * SEQ_VEC;
       vec hn = a[N * n + k], r = vec_sigmoid (a[R * n + k]);
       vec z = vec_sigmoid (a[Z * n + k]),
@@ -414,7 +310,8 @@ step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
       vec_store (next + at.h + row,
           vec_fma (new, 1 - z, z * vec_load (frame + at.h + row)));
       if (keep) {
-        real *to = frame + lane_kept (&lane_cell, &at, u + k / vecs, vecs)
+        real *to = frame
+                   + group_kept (&gru_kind.group.sizes, &at, u + k / vecs, vecs)
                    + k % vecs * SEQ_VEC;
 
         vec_store (to + R * lanes, r);
@@ -427,94 +324,103 @@ step_lanes (const SeqLayer *layer, const real *weights, guint vecs, real *frame,
 }
 
 SEQ_INLINE void
-back_lanes (const SeqLayer *layer, const real *weights, guint vecs,
-    const real *frame, const real *before, const real *d_out, real *dh, real *d)
+gru_back_group (const SeqLayer *layer, const real *weights, CONSTANT guint vecs,
+    const GroupBack *b)
 {
-  const SeqTensor *hh = &layer->tensors[WEIGHT_HH];
   guint lanes = vecs * SEQ_VEC;
-  LanePlaces at = lane_places (layer, &lane_cell, vecs);
-  gsize gate = at.rows * LANE_STEP;
+  GroupPlaces at = group_places (layer, &gru_kind.group.sizes, vecs);
+  gsize gate = at.rows * GROUP_STEP;
+  GroupTransposed by_rz = { .tensor = &layer->tensors[WEIGHT_HH],
+    .weights = weights,
+    .from = R,
+    .to = N,
+    .d = b->d,
+    .out = b->d_states,
+    .add = TRUE };
+  GroupTransposed by_n = by_rz;
 
   for (guint u = 0; u < at.rows; u++) {
-    lanes_prefetch (&lane_cell, &at, before, u, vecs);
-    LANE_FOR (v, vecs) {
+    group_prefetch (&gru_kind.group.sizes, &at, b->before, u, vecs);
+    UNROLL (v, vecs)
+    {
       gsize row = u * lanes + v * SEQ_VEC;
-      const real *kept =
-          frame + lane_kept (&lane_cell, &at, u, vecs) + v * SEQ_VEC;
-      real *to = d + u * LANE_STEP + v * SEQ_VEC;
+      const real *kept = b->frame
+                         + group_kept (&gru_kind.group.sizes, &at, u, vecs)
+                         + v * SEQ_VEC;
+      real *to = b->d + u * GROUP_STEP + v * SEQ_VEC;
       vec r = vec_load (kept + R * lanes), z = vec_load (kept + Z * lanes);
       vec n = vec_load (kept + N * lanes);
-      vec dy = vec_load (dh + row) + vec_load (d_out + row);
+      vec dy = vec_load (b->d_states + row) + vec_load (b->d_out + row);
       vec dn = dy * (1 - z) * tanh_slope (n);
 
       vec_store (
           to + R * gate, dn * vec_load (kept + GROUP_HN * lanes) * r * (1 - r));
       vec_store (to + Z * gate,
-          dy * (vec_load (frame + at.h + row) - n) * z * (1 - z));
+          dy * (vec_load (b->frame + at.h + row) - n) * z * (1 - z));
       vec_store (to + N * gate, dn);
       vec_store (to + GROUP_HN * gate, dn * r);
-      vec_store (dh + row, dy * z);
+      vec_store (b->d_states + row, dy * z);
     }
   }
-  lanes_back (hh, weights, R, N, d, at.rows, vecs, dh, TRUE);
-  lanes_back (hh, weights, N, N + 1, d + gate, at.rows, vecs, dh, TRUE);
+  group_multiply_transposed (by_rz, vecs);
+  by_n.from = N;
+  by_n.to = N + 1;
+  by_n.d += gate; /* those of W_hn h come behind those of n */
+  group_multiply_transposed (by_n, vecs);
 }
 
 SEQ_INLINE void
-gradient_lanes (const SeqLayer *layer, real *d_weights, const real *d,
-    const real *ones, const real *x, const real *h, gsize n)
+gru_gradient_group (
+    const SeqLayer *layer, real *d_weights, const GroupRows *rows)
 {
   const SeqTensor *t = layer->tensors;
-  guint rows = LANE_PAD (layer->n_out);
-  gsize gate = rows * LANE_STEP;
+  const real *d = rows->d;
+  gsize gate = GROUP_PAD (layer->n_out) * GROUP_STEP;
 
   for (guint g = R; g < N; g++)
-    lanes_gradient (d_weights,
-        (LaneColumns[]){ { &t[BIAS], g, ones }, { &t[WEIGHT_IH], g, x },
-            { &t[WEIGHT_HH], g, h } },
-        3, d + g * gate, rows, n);
-  lanes_gradient (d_weights,
-      (LaneColumns[]){ { &t[BIAS], N, ones }, { &t[WEIGHT_IH], N, x } }, 2,
-      d + N * gate, rows, n);
-  lanes_gradient (d_weights,
-      (LaneColumns[]){ { &t[BIAS_HN], 0, ones }, { &t[WEIGHT_HH], N, h } }, 2,
-      d + GROUP_HN * gate, rows, n);
+    group_add_gradient (d_weights,
+        (GroupColumns[]){ { &t[BIAS], g, rows->ones },
+            { &t[WEIGHT_IH], g, rows->x }, { &t[WEIGHT_HH], g, rows->h } },
+        3, d + g * gate, rows->n);
+  group_add_gradient (d_weights,
+      (GroupColumns[]){
+          { &t[BIAS], N, rows->ones }, { &t[WEIGHT_IH], N, rows->x } },
+      2, d + N * gate, rows->n);
+  group_add_gradient (d_weights,
+      (GroupColumns[]){
+          { &t[BIAS_HN], 0, rows->ones }, { &t[WEIGHT_HH], N, rows->h } },
+      2, d + GROUP_HN * gate, rows->n);
 }
-
-static const LaneCell lane_cell = { .n_states = 1,
-  .n_kept = N_KEPT,
-  .n_gates = 4,
-  .n_in_gates = 3,
-  .step = step_lanes,
-  .back = back_lanes,
-  .gradient = gradient_lanes };
 
 static gboolean
-grouped (const SeqLayer *layer)
+gru_grouped (const SeqLayer *layer)
 {
-  return ((const Gru *) layer)->reset_after && !layer->quantised;
+  return ((const Gru *) layer)->reset_after;
+}
+
+static const CellKind gru_kind = {
+  .group = { .sizes = SIZES,
+      .step = gru_step_group,
+      .back = gru_back_group,
+      .gradient = gru_gradient_group },
+  .swept = WEIGHT_HH,
+  .packs = TRUE,
+  .strip = gru_strip,
+  .frame = gru_frame,
+  .grouped = gru_grouped,
+  .grad_alone = gru_grad_alone,
+};
+
+static void
+gru_run (const SeqLayer *layer, const SeqBlock *block)
+{
+  cell_run (layer, &gru_kind, block);
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+gru_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
-  lanes_run (layer, &lane_cell, grouped (layer), block, run_few);
-}
-
-static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
-{
-  lanes_grad (layer, &lane_cell, grouped (layer), block, g, grad_lane);
-}
-
-static gsize
-n_scratch (const SeqLayer *layer, guint n_frames, guint n_lanes)
-{
-  gsize of_lane = transpose_size (&layer->tensors[WEIGHT_IH])
-                  + transpose_size (&layer->tensors[WEIGHT_HH])
-                  + 2 * SEQ_PAD (layer->n_out);
-
-  return MAX (of_lane, lane_scratch (layer, &lane_cell, n_lanes));
+  cell_grad (layer, &gru_kind, block, g);
 }
 
 const SeqLayerClass SEQ_CLASS (gru) = {
@@ -523,11 +429,11 @@ const SeqLayerClass SEQ_CLASS (gru) = {
       .flags = SEQ_KIND_TRAINS | SEQ_KIND_TORCH_CELL,
       .options = options },
   .instance_size = sizeof (Gru),
-  .init = init,
-  .seed = seed,
-  .pack = pack,
-  .start = start,
-  .run = run,
-  .grad = grad,
-  .n_scratch = n_scratch,
+  .init = gru_init,
+  .seed = gru_seed,
+  .pack = cell_pack,
+  .start = cell_start,
+  .run = gru_run,
+  .grad = gru_grad,
+  .n_scratch = cell_scratch,
 };

@@ -11,7 +11,7 @@
  * below 1 a row fades each time that it is counted in. With several features
  * a state is a level of each. The score is -log2 P of the level that came.
  *
- * Params: counts [n][n], levels [n_in][n]. State, in doubles: [0] frames seen,
+ * Tensors: counts [n][n], levels [n_in][n]. State, in doubles: [0] frames seen,
  * as far as it matters; the states of the last `horizon` frames; for each state
  * the count of values, and per feature their mean; then the rows of counts,
  * each behind its sum.
@@ -35,7 +35,7 @@ static const char *const options[] = { "states", "quantizer", "range",
   "smoothing", "forgetting", "horizon", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+markov_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   static const char *const words[] = { "uniform", "mu-law", NULL };
   Markov *self = (Markov *) layer;
@@ -58,7 +58,8 @@ init (SeqLayer *layer, GVariant *config, GError **error)
     n_states *= self->n_levels;
   if (n_states > MAX_STATES) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "markov: %u levels of %u features jointly are more than %u states",
+        "markov: states is %u for each of %u inputs; expected at most %u for "
+        "all of them together",
         self->n_levels, layer->n_in, MAX_STATES);
     return FALSE;
   }
@@ -74,20 +75,20 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static double *
-values_of (const Markov *self, const real *state)
+markov_get_values (const Markov *self, const real *state)
 {
   return (double *) state + 1 + self->horizon;
 }
 
 static double *
-counts_of (const Markov *self, const real *state)
+markov_get_counts (const Markov *self, const real *state)
 {
-  return values_of (self, state)
+  return markov_get_values (self, state)
          + (gsize) self->n_states * (1 + self->base.n_in);
 }
 
 static guint
-level_of (const Markov *self, double x)
+markov_find_level (const Markov *self, double x)
 {
   double y = CLAMP (x / self->range, -1, 1);
 
@@ -97,7 +98,7 @@ level_of (const Markov *self, double x)
 }
 
 static double
-centre_of (const Markov *self, guint level)
+markov_get_centre (const Markov *self, guint level)
 {
   double y = (2 * level + 1.0) / self->n_levels - 1;
 
@@ -107,22 +108,23 @@ centre_of (const Markov *self, guint level)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+markov_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   const Markov *self = (const Markov *) layer;
 
   for (guint s = 0; s < self->n_states; s++)
     for (guint k = 0, rest = s; k < layer->n_in; k++, rest /= self->n_levels)
       weights[seq_tensor_index (&layer->tensors[LEVELS], 0, k, s)] =
-          (real) centre_of (self, rest % self->n_levels);
+          (real) markov_get_centre (self, rest % self->n_levels);
 }
 
 static void
-start (const SeqLayer *layer, const real *weights, real *state)
+markov_start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Markov *self = (const Markov *) layer;
   guint n = self->n_states;
-  double *values = values_of (self, state), *counts = counts_of (self, state);
+  double *values = markov_get_values (self, state),
+         *counts = markov_get_counts (self, state);
 
   memset (state, 0, layer->n_state * sizeof (real));
   for (guint i = 0; i < n; i++)
@@ -141,24 +143,24 @@ start (const SeqLayer *layer, const real *weights, real *state)
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *weights, real *state)
+markov_rewind (const SeqLayer *layer, const real *weights, real *state)
 {
   ((double *) state)[0] = 0;
 }
 
 static guint
-state_of (const Markov *self, const real *x)
+markov_find_state (const Markov *self, const real *x)
 {
   guint s = 0;
 
   for (guint k = self->base.n_in; k-- > 0;)
-    s = s * self->n_levels + level_of (self, x[k]);
+    s = s * self->n_levels + markov_find_level (self, x[k]);
   return s;
 }
 
 /* A transition, and the values that it led to. */
 static void
-count (const Markov *self, double *row, double *value, guint to,
+markov_count (const Markov *self, double *row, double *value, guint to,
     const real *target)
 {
   if (self->forgetting < 1)
@@ -172,7 +174,7 @@ count (const Markov *self, double *row, double *value, guint to,
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+markov_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Markov *self = (const Markov *) layer;
   guint n = self->n_states, n_in = layer->n_in;
@@ -180,8 +182,8 @@ run (const SeqLayer *layer, const SeqBlock *block)
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     real *state = block->state + lane * block->state_stride;
     double *n_frames = (double *) state, *ring = n_frames + 1;
-    double *values = values_of (self, state);
-    double *counts = counts_of (self, state);
+    double *values = markov_get_values (self, state);
+    double *counts = markov_get_counts (self, state);
 
     for (guint t = 0; t < block->n_frames; t++) {
       gsize row = (gsize) t * block->n_lanes + lane;
@@ -189,7 +191,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
       real *out = block->out + row * block->out_stride;
       double *past = &ring[(guint) *n_frames % self->horizon];
       const double *p;
-      guint s = state_of (self, x);
+      guint s = markov_find_state (self, x);
       double total;
 
       if (block->score)
@@ -198,11 +200,11 @@ run (const SeqLayer *layer, const SeqBlock *block)
         double *from = counts + (guint) *past * self->row;
 
         if (block->score)
-          block->score[row] = (real) -log2 (
-              (from[1 + s] + self->smoothing)
-              / double_fma (n, self->smoothing, from[0]));
+          block->score[row] =
+              (real) -log2 ((from[1 + s] + self->smoothing)
+                            / double_fma (n, self->smoothing, from[0]));
         if (block->target)
-          count (self, from, values + s * (1 + n_in), s,
+          markov_count (self, from, values + s * (1 + n_in), s,
               block->target + row * block->target_stride);
       }
       *past = s;
@@ -224,11 +226,11 @@ run (const SeqLayer *layer, const SeqBlock *block)
 }
 
 static gboolean
-check_state (const SeqLayer *layer, const real *state)
+markov_check_state (const SeqLayer *layer, const real *state)
 {
   const Markov *self = (const Markov *) layer;
   const double *head = (const double *) state;
-  const double *counts = counts_of (self, state);
+  const double *counts = markov_get_counts (self, state);
 
   if (!(head[0] >= 0 && head[0] <= 2 * self->horizon))
     return FALSE;
@@ -242,11 +244,12 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_weights (const SeqLayer *layer, const real *state, real *weights)
+markov_export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Markov *self = (const Markov *) layer;
   guint n = self->n_states;
-  double *values = values_of (self, state), *counts = counts_of (self, state);
+  double *values = markov_get_values (self, state),
+         *counts = markov_get_counts (self, state);
 
   for (guint i = 0; i < n; i++)
     for (guint j = 0; j < n; j++)
@@ -264,11 +267,11 @@ const SeqLayerClass SEQ_CLASS (markov) = {
       .flags = SEQ_KIND_LEARNS | SEQ_KIND_SCORES,
       .options = options },
   .instance_size = sizeof (Markov),
-  .init = init,
-  .seed = seed,
-  .start = start,
-  .rewind = rewind_state,
-  .run = run,
-  .check_state = check_state,
-  .export_weights = export_weights,
+  .init = markov_init,
+  .seed = markov_seed,
+  .start = markov_start,
+  .rewind = markov_rewind,
+  .run = markov_run,
+  .check_state = markov_check_state,
+  .export_weights = markov_export_weights,
 };

@@ -14,7 +14,7 @@
  * after a few samples mostly, since the successors of the last neighbours are
  * tried first. Of equal distances the more recent wins.
  *
- * Params: memory [history][n_in], oldest first, and n_filled. State, in reals:
+ * Tensors: memory [history][n_in], oldest first, and n_filled. State, in reals:
  * a head of whole numbers; the neighbours' places; the latest `order` values of
  * each feature, newest first; the memory: for each feature a ring of `history`
  * values written twice, so that every stretch lies in one piece; likewise a
@@ -24,6 +24,7 @@
  */
 #include "src/simd/simd.h"
 
+#define MAX_INPUTS 1024
 #define MAX_NEIGHBOURS 64
 #define NEAREST_ZERO 1e-12 /* added to distances, so that 0 has a weight */
 
@@ -40,7 +41,7 @@ enum {
   NEWEST,   /* place in the ring, 0..history - 1 */
   FILLED,   /* values in the memory */
   UNBROKEN, /* values since the last splice */
-  N_SEEN,   /* frames since the start, 0 or 1 */
+  STARTED,  /* 1 once there was a frame */
   N_FOUND,  /* neighbours of the last frame */
   N_HEAD
 };
@@ -49,7 +50,7 @@ static const char *const options[] = { "order", "neighbours", "history",
   "horizon", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+naive_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Naive *self = (Naive *) layer;
 
@@ -63,11 +64,17 @@ init (SeqLayer *layer, GVariant *config, GError **error)
           layer, config, "horizon", 1, 1 << 20, 1, &self->horizon, error))
     return FALSE;
   self->history = (guint) SEQ_PAD (self->history);
-  if (self->order + self->horizon > self->history || layer->n_in > 1024) {
+  if (self->order + self->horizon > self->history) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "naive: a history of %u frames is too short for order %u and horizon "
-        "%u, or %u features are more than 1024",
-        self->history, self->order, self->horizon, layer->n_in);
+        "naive: history is %u; expected at least %u, order and horizon "
+        "together",
+        self->history, self->order + self->horizon);
+    return FALSE;
+  }
+  if (layer->n_in > MAX_INPUTS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "naive: number of inputs is %u; expected 1 to %u", layer->n_in,
+        MAX_INPUTS);
     return FALSE;
   }
   layer->n_out = layer->n_in;
@@ -84,20 +91,20 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static gint32 *
-head_of (real *state)
+naive_get_head (real *state)
 {
   return (gint32 *) state;
 }
 
 /* Ring r, at its place 0: -1 is the penalties, then the features. */
 static real *
-ring_of (const Naive *self, real *state, gint r)
+naive_get_ring (const Naive *self, real *state, gint r)
 {
   return state + self->penalties_at + (gsize) (r + 1) * self->ring + SEQ_TILE;
 }
 
 static void
-put (const Naive *self, real *ring, guint place, real value)
+naive_put (const Naive *self, real *ring, guint place, real value)
 {
   ring[place] = ring[place + self->history] = value;
 }
@@ -105,25 +112,26 @@ put (const Naive *self, real *ring, guint place, real value)
 /* The value becomes the newest of the memory; whether the place `horizon`
  * before it can be a neighbour is known now. */
 static void
-remember (const Naive *self, real *state, const real *x, gsize step)
+naive_remember (const Naive *self, real *state, const real *x, gsize step)
 {
-  gint32 *head = head_of (state);
+  gint32 *head = naive_get_head (state);
   guint newest = ((guint) head[NEWEST] + 1) % self->history, known;
 
   head[NEWEST] = (gint32) newest;
   head[FILLED] = (gint32) MIN ((guint) head[FILLED] + 1, self->history);
   head[UNBROKEN] = (gint32) MIN ((guint) head[UNBROKEN] + 1, self->history);
   for (guint k = 0; k < self->base.n_in; k++)
-    put (self, ring_of (self, state, (gint) k), newest, x[k * step]);
+    naive_put (
+        self, naive_get_ring (self, state, (gint) k), newest, x[k * step]);
   known = newest >= self->horizon ? newest - self->horizon
                                   : newest + self->history - self->horizon;
-  put (self, ring_of (self, state, -1), known,
+  naive_put (self, naive_get_ring (self, state, -1), known,
       (guint) head[UNBROKEN] >= self->order + self->horizon ? 0
                                                             : (real) INFINITY);
 }
 
 static void
-start (const SeqLayer *layer, const real *weights, real *state)
+naive_start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Naive *self = (const Naive *) layer;
   const SeqTensor *memory = &layer->tensors[MEMORY];
@@ -132,30 +140,30 @@ start (const SeqLayer *layer, const real *weights, real *state)
 
   memset (state, 0, layer->n_state * sizeof (real));
   for (guint i = 0; i < n; i++)
-    remember (self, state, weights + seq_tensor_index (memory, 0, i, 0),
+    naive_remember (self, state, weights + seq_tensor_index (memory, 0, i, 0),
         memory->tile);
-  head_of (state)[UNBROKEN] = 0;
+  naive_get_head (state)[UNBROKEN] = 0;
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *weights, real *state)
+naive_rewind (const SeqLayer *layer, const real *weights, real *state)
 {
-  gint32 *head = head_of (state);
+  gint32 *head = naive_get_head (state);
 
-  head[UNBROKEN] = head[N_SEEN] = head[N_FOUND] = 0;
+  head[UNBROKEN] = head[STARTED] = head[N_FOUND] = 0;
 }
 
 /* Squared distances of SEQ_VEC places from `first` on, given up as soon as
  * none is below the bound. */
 SEQ_INLINE vec
-distances (
+naive_measure (
     const Naive *self, real *state, const real *recent, gsize first, real bound)
 {
-  vec sum = vec_loadu (ring_of (self, state, -1) + first);
+  vec sum = vec_loadu (naive_get_ring (self, state, -1) + first);
 
   for (guint k = 0; k < self->base.n_in; k++) {
     const real *x = recent + k * SEQ_PAD (self->order);
-    const real *past = ring_of (self, state, (gint) k) + first;
+    const real *past = naive_get_ring (self, state, (gint) k) + first;
     guint i = 0;
 
     for (; i + 4 <= self->order; i += 4) {
@@ -179,9 +187,9 @@ distances (
 /* The nearest places, nearest first, of equal ones the more recent first;
  * `found` is filled with places + history. Returns how many. */
 static guint
-search (const Naive *self, real *state, gsize *found, real *nearest)
+naive_search (const Naive *self, real *state, gsize *found, real *nearest)
 {
-  gint32 *head = head_of (state),
+  gint32 *head = naive_get_head (state),
          *places = (gint32 *) (state + self->places_at);
   const real *recent = state + self->recent_at;
   guint k = self->neighbours, n = 0, filled = (guint) head[FILLED];
@@ -207,15 +215,16 @@ search (const Naive *self, real *state, gsize *found, real *nearest)
         break;
       }
       /* in the last element, so that nothing past the newest is read */
-      worst = MAX (worst, distances (self, state, recent, place - (SEQ_VEC - 1),
-                              (real) INFINITY)[SEQ_VEC - 1]);
+      worst =
+          MAX (worst, naive_measure (self, state, recent, place - (SEQ_VEC - 1),
+                          (real) INFINITY)[SEQ_VEC - 1]);
     }
     bound = worst + worst / 1024 + (real) 1e-30;
   }
 
   for (gsize end = last + 1; end > first; end -= MIN (end - first, SEQ_VEC)) {
     gsize at = end - SEQ_VEC;
-    vec d = distances (self, state, recent, at, bound);
+    vec d = naive_measure (self, state, recent, at, bound);
     guint bits = vec_bits (d < bound);
 
     while (bits) {
@@ -239,14 +248,14 @@ search (const Naive *self, real *state, gsize *found, real *nearest)
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+naive_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Naive *self = (const Naive *) layer;
 
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     real *state = block->state + lane * block->state_stride;
     real *recent = state + self->recent_at;
-    gint32 *head = head_of (state);
+    gint32 *head = naive_get_head (state);
     gint32 *places = (gint32 *) (state + self->places_at);
 
     for (guint t = 0; t < block->n_frames; t++) {
@@ -262,23 +271,23 @@ run (const SeqLayer *layer, const SeqBlock *block)
         real *r = recent + k * SEQ_PAD (self->order);
 
         memmove (r + 1, r, (self->order - 1) * sizeof (real));
-        for (guint i = 0; i < (head[N_SEEN] ? 1 : self->order); i++)
+        for (guint i = 0; i < (head[STARTED] ? 1 : self->order); i++)
           r[i] = x[k];
       }
-      head[N_SEEN] = 1;
+      head[STARTED] = 1;
       if (block->target && (!block->valid || block->valid[row]))
-        remember (self, state, x, 1);
+        naive_remember (self, state, x, 1);
       else
         head[UNBROKEN] = 0;
 
-      n = search (self, state, found, nearest);
+      n = naive_search (self, state, found, nearest);
       for (guint i = 0; i < n; i++) {
         places[i] = (gint32) (found[i] % self->history);
         sum += 1 / (nearest[i] + NEAREST_ZERO);
       }
       head[N_FOUND] = (gint32) n;
       for (guint k = 0; k < layer->n_in; k++) {
-        const real *ring = ring_of (self, state, (gint) k);
+        const real *ring = naive_get_ring (self, state, (gint) k);
         double change = 0;
 
         for (guint i = 0; i < n; i++)
@@ -291,15 +300,15 @@ run (const SeqLayer *layer, const SeqBlock *block)
 }
 
 static gboolean
-check_state (const SeqLayer *layer, const real *state)
+naive_check_state (const SeqLayer *layer, const real *state)
 {
   const Naive *self = (const Naive *) layer;
-  const gint32 *head = head_of ((real *) state);
+  const gint32 *head = naive_get_head ((real *) state);
   const gint32 *places = (const gint32 *) (state + self->places_at);
   const guint max[N_HEAD] = { [NEWEST] = self->history - 1,
     [FILLED] = self->history,
     [UNBROKEN] = self->history,
-    [N_SEEN] = 1,
+    [STARTED] = 1,
     [N_FOUND] = self->neighbours };
 
   for (guint i = 0; i < N_HEAD; i++)
@@ -312,15 +321,15 @@ check_state (const SeqLayer *layer, const real *state)
 }
 
 static void
-export_weights (const SeqLayer *layer, const real *state, real *weights)
+naive_export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Naive *self = (const Naive *) layer;
-  const gint32 *head = head_of ((real *) state);
+  const gint32 *head = naive_get_head ((real *) state);
   guint n = (guint) head[FILLED];
 
   weights[layer->tensors[N_FILLED].offset] = n;
   for (guint k = 0; k < layer->n_in; k++) {
-    const real *ring = ring_of (self, (real *) state, (gint) k);
+    const real *ring = naive_get_ring (self, (real *) state, (gint) k);
 
     for (guint i = 0; i < n; i++)
       weights[seq_tensor_index (&layer->tensors[MEMORY], 0, i, k)] =
@@ -334,10 +343,10 @@ const SeqLayerClass SEQ_CLASS (naive) = {
       .flags = SEQ_KIND_LEARNS | SEQ_KIND_LIVE_ONLY,
       .options = options },
   .instance_size = sizeof (Naive),
-  .init = init,
-  .start = start,
-  .rewind = rewind_state,
-  .run = run,
-  .check_state = check_state,
-  .export_weights = export_weights,
+  .init = naive_init,
+  .start = naive_start,
+  .rewind = naive_rewind,
+  .run = naive_run,
+  .check_state = naive_check_state,
+  .export_weights = naive_export_weights,
 };

@@ -12,7 +12,7 @@ typedef struct {
 static const char *const options[] = { "shared", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+prelu_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Prelu *self = (Prelu *) layer;
 
@@ -25,14 +25,14 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 
 /* PyTorch's */
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+prelu_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   for (guint i = 0; i < layer->tensors[0].rows; i++)
     weights[i] = (real) 0.25;
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+prelu_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Prelu *self = (const Prelu *) layer;
 
@@ -48,7 +48,7 @@ run (const SeqLayer *layer, const SeqBlock *block)
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+prelu_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const Prelu *self = (const Prelu *) layer;
 
@@ -67,7 +67,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
       if (d_in)
         d_in[i] = x[i] >= 0 ? d[i] : d[i] * alpha[a];
       if (x[i] < 0)
-        g->d_weights[a] += d[i] * x[i];
+        g->d_weights[a] = real_fma (d[i], x[i], g->d_weights[a]);
     }
   }
 }
@@ -75,8 +75,8 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 const SeqLayerClass SEQ_CLASS (prelu) = {
   .kind = { .name = "prelu", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (Prelu),
-  .init = init,
-  .seed = seed,
-  .run = run,
-  .grad = grad,
+  .init = prelu_init,
+  .seed = prelu_seed,
+  .run = prelu_run,
+  .grad = prelu_grad,
 };

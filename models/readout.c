@@ -3,12 +3,11 @@
  * state network: Jaeger 2001) or that learns by gradient through it.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * State, in doubles: [0] frames since the start (as far as it matters), then
- * the features of the last `horizon` frames, each with a 1 for the bias, then
- * the memory of src/simd/rls.h. Params: the weights to begin with.
+ * State, in doubles: [0] frames since the readout_start (as far as it matters),
+ * then the features of the last `horizon` frames, each with a 1 for the bias,
+ * then the memory of src/simd/rls.h. Tensors: the weights to begin with.
  */
 #include "src/simd/rls.h"
-#include "src/simd/simd.h"
 
 typedef struct {
   SeqLayer base;
@@ -16,20 +15,19 @@ typedef struct {
   Rls rls;
 } Readout;
 
-enum { WEIGHT, BIAS };
 #define HEAD 16 /* doubles before the features */
 
 static const char *const options[] = { "out_features", "horizon", "forgetting",
   "regularization", NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+readout_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   Readout *self = (Readout *) layer;
   double forgetting, regularization;
 
-  if (!seq_config_uint (
-          layer, config, "out_features", 1, 4096, 1, &layer->n_out, error)
+  if (!seq_config_uint (layer, config, "out_features", 1, SEQ_MAX_UNITS, 1,
+          &layer->n_out, error)
       || !seq_config_uint (
           layer, config, "horizon", 1, 1 << 20, 1, &self->horizon, error)
       || !seq_config_double (
@@ -37,9 +35,10 @@ init (SeqLayer *layer, GVariant *config, GError **error)
       || !seq_config_double (layer, config, "regularization", 1e-12, 1e12, 1e-4,
           &regularization, error))
     return FALSE;
-  if (layer->n_in > 4096) {
+  if (layer->n_in > SEQ_MAX_UNITS) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "readout: %u inputs where 1 to 4096 can be", layer->n_in);
+        "readout: number of inputs is %u; expected 1 to %u", layer->n_in,
+        SEQ_MAX_UNITS);
     return FALSE;
   }
   self->rls =
@@ -52,49 +51,41 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static double *
-memory_of (const Readout *self, real *state)
+readout_get_memory (const Readout *self, real *state)
 {
   return (double *) state + HEAD + (gsize) self->horizon * self->rls.stride;
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+readout_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   seq_seed_uniform (layer, rand, 1 / sqrt (layer->n_in), weights);
 }
 
 static void
-start (const SeqLayer *layer, const real *weights, real *state)
+readout_start (const SeqLayer *layer, const real *weights, real *state)
 {
   const Readout *self = (const Readout *) layer;
-  double *memory = memory_of (self, state);
 
   memset (state, 0, layer->n_state * sizeof (real));
-  rls_restart (&self->rls, memory);
-  for (guint o = 0; o < layer->n_out; o++) {
-    double *w = rls_weights (&self->rls, memory, o);
-
-    for (guint i = 0; i < layer->n_in; i++)
-      w[i] = weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)];
-    w[layer->n_in] = weights[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)];
-  }
+  rls_start (&self->rls, readout_get_memory (self, state), layer, weights);
 }
 
 static void
-rewind_state (const SeqLayer *layer, const real *weights, real *state)
+readout_rewind (const SeqLayer *layer, const real *weights, real *state)
 {
   *(double *) state = 0;
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+readout_run (const SeqLayer *layer, const SeqBlock *block)
 {
   const Readout *self = (const Readout *) layer;
   guint stride = self->rls.stride;
 
   for (guint lane = 0; lane < block->n_lanes; lane++) {
     double *n_frames = (double *) (block->state + lane * block->state_stride);
-    double *memory = memory_of (self, (real *) n_frames);
+    double *memory = readout_get_memory (self, (real *) n_frames);
 
     for (guint t = 0; t < block->n_frames; t++) {
       gsize row = (gsize) t * block->n_lanes + lane;
@@ -119,15 +110,15 @@ run (const SeqLayer *layer, const SeqBlock *block)
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+readout_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   const Readout *self = (const Readout *) layer;
 
   if (!g->d_in)
     return;
   for (guint lane = 0; lane < block->n_lanes; lane++) {
-    double *memory =
-        memory_of (self, (real *) g->learnt + lane * block->state_stride);
+    double *memory = readout_get_memory (
+        self, (real *) g->learnt + lane * block->state_stride);
 
     for (guint t = 0; t < block->n_frames; t++) {
       gsize row = (gsize) t * block->n_lanes + lane;
@@ -146,29 +137,21 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 }
 
 static gboolean
-check_state (const SeqLayer *layer, const real *state)
+readout_check_state (const SeqLayer *layer, const real *state)
 {
   const Readout *self = (const Readout *) layer;
 
   return is_place (*(const double *) state, 2 * self->horizon)
-         && rls_check (&self->rls, memory_of (self, (real *) state));
+         && rls_check (&self->rls, readout_get_memory (self, (real *) state));
 }
 
 static void
-export_weights (const SeqLayer *layer, const real *state, real *weights)
+readout_export_weights (const SeqLayer *layer, const real *state, real *weights)
 {
   const Readout *self = (const Readout *) layer;
-  double *memory = memory_of (self, (real *) state);
 
-  for (guint o = 0; o < layer->n_out; o++) {
-    const double *w = rls_weights (&self->rls, memory, o);
-
-    for (guint i = 0; i < layer->n_in; i++)
-      weights[seq_tensor_index (&layer->tensors[WEIGHT], 0, o, i)] =
-          (real) w[i];
-    weights[seq_tensor_index (&layer->tensors[BIAS], 0, o, 0)] =
-        (real) w[layer->n_in];
-  }
+  rls_export (
+      &self->rls, readout_get_memory (self, (real *) state), layer, weights);
 }
 
 const SeqLayerClass SEQ_CLASS (readout) = {
@@ -177,12 +160,12 @@ const SeqLayerClass SEQ_CLASS (readout) = {
       .options = options,
       .twin = "dense" },
   .instance_size = sizeof (Readout),
-  .init = init,
-  .seed = seed,
-  .start = start,
-  .rewind = rewind_state,
-  .run = run,
-  .grad = grad,
-  .check_state = check_state,
-  .export_weights = export_weights,
+  .init = readout_init,
+  .seed = readout_seed,
+  .start = readout_start,
+  .rewind = readout_rewind,
+  .run = readout_run,
+  .grad = readout_grad,
+  .check_state = readout_check_state,
+  .export_weights = readout_export_weights,
 };

@@ -9,7 +9,7 @@ enum { WEIGHT, BIAS };
 static const char *const options[] = { NULL };
 
 static gboolean
-init (SeqLayer *layer, GVariant *config, GError **error)
+scale_init (SeqLayer *layer, GVariant *config, GError **error)
 {
   layer->n_out = layer->n_in;
   seq_layer_add_tensor (layer, "weight", 1, layer->n_in, 1);
@@ -18,14 +18,14 @@ init (SeqLayer *layer, GVariant *config, GError **error)
 }
 
 static void
-seed (const SeqLayer *layer, GRand *rand, real *weights)
+scale_seed (const SeqLayer *layer, GRand *rand, real *weights)
 {
   for (guint i = 0; i < layer->n_in; i++)
     weights[i] = 1;
 }
 
 static void
-run (const SeqLayer *layer, const SeqBlock *block)
+scale_run (const SeqLayer *layer, const SeqBlock *block)
 {
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
     const real *a = block->weights + r % block->n_lanes * block->weights_stride;
@@ -33,12 +33,12 @@ run (const SeqLayer *layer, const SeqBlock *block)
     const real *x = block->in + r * block->in_stride;
 
     for (guint i = 0; i < layer->n_in; i++)
-      block->out[r * block->out_stride + i] = a[i] * x[i] + b[i];
+      block->out[r * block->out_stride + i] = real_fma (a[i], x[i], b[i]);
   }
 }
 
 static void
-grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
+scale_grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 {
   for (gsize r = 0; r < (gsize) block->n_frames * block->n_lanes; r++) {
     const real *a = block->weights + r % block->n_lanes * block->weights_stride;
@@ -51,7 +51,7 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
     for (guint i = 0; i < layer->n_in; i++) {
       if (d_in)
         d_in[i] = a[i] * d[i];
-      g->d_weights[i] += d[i] * x[i];
+      g->d_weights[i] = real_fma (d[i], x[i], g->d_weights[i]);
       g->d_weights[layer->tensors[BIAS].offset + i] += d[i];
     }
   }
@@ -60,8 +60,8 @@ grad (const SeqLayer *layer, const SeqBlock *block, const SeqGrad *g)
 const SeqLayerClass SEQ_CLASS (scale) = {
   .kind = { .name = "scale", .flags = SEQ_KIND_TRAINS, .options = options },
   .instance_size = sizeof (SeqLayer),
-  .init = init,
-  .seed = seed,
-  .run = run,
-  .grad = grad,
+  .init = scale_init,
+  .seed = scale_seed,
+  .run = scale_run,
+  .grad = scale_grad,
 };

@@ -79,9 +79,9 @@ seq_builder_add (
     return -1;
   if (layer->n_weights > builder->max_weights - builder->n_weights) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "layer %u, %s, needs %" G_GSIZE_FORMAT
-        " values where the file can hold "
-        "%" G_GSIZE_FORMAT " more",
+        "layer %u, %s: number of weights is %" G_GSIZE_FORMAT
+        "; expected at most %" G_GSIZE_FORMAT ", which is what is left of the "
+        "file",
         n, kind, layer->n_weights, builder->max_weights - builder->n_weights);
     seq_layer_free (layer);
     return -1;
@@ -110,8 +110,8 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
       t = &l->tensors[i];
   if (!t) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: layer %u, %s, has no tensor '%s'", as, layer, l->klass->kind.name,
-        tensor);
+        "%s: layer %u, %s, does not have a tensor '%s'", as, layer,
+        l->klass->kind.name, tensor);
     return FALSE;
   }
   rows = (gsize) t->gates * t->rows;
@@ -119,10 +119,11 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
   if (n_rows != (layout->transposed ? cols : rows)
       || n_cols != (layout->transposed ? rows : cols)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "%s: %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT " values where %s of "
-        "layer %u, %s, needs %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT,
-        as, n_rows, n_cols, tensor, layer, l->klass->kind.name,
-        layout->transposed ? cols : rows, layout->transposed ? rows : cols);
+        "%s: shape is %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT
+        "; expected %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT
+        " for %s of layer %u, %s",
+        as, n_rows, n_cols, layout->transposed ? cols : rows,
+        layout->transposed ? rows : cols, tensor, layer, l->klass->kind.name);
     return FALSE;
   }
 
@@ -138,8 +139,7 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
 
         if (!isfinite (value)) {
           g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-              "%s: value %" G_GSIZE_FORMAT " is %g where a finite number is "
-              "needed",
+              "%s: value %" G_GSIZE_FORMAT " is %g; expected a finite number",
               as, at, values[at]);
           return FALSE;
         }

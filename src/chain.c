@@ -27,8 +27,8 @@ seq_chain_new (SeqLayer **layers, guint n_layers, guint skip, GError **error)
   }
   if (skip > 1 && (skip > chain->n_in || skip > chain->n_out)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "a residual connection of %u features does not fit %u inputs and %u "
-        "outputs",
+        "model: residual connection is over %u features; expected at most the "
+        "%u inputs and %u outputs",
         skip, chain->n_in, chain->n_out);
     return NULL;
   }
@@ -227,7 +227,7 @@ run_layers (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
 }
 
 static void
-add_residual (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
+add_skip (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
 {
   gsize row = (gsize) pass->at * work->n_lanes;
   const real *in = work->in + row * work->in_stride;
@@ -249,7 +249,7 @@ seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
 {
   run_layers (chain, work, pass, 0, chain->n_layers);
   if (chain->skip)
-    add_residual (chain, work, pass);
+    add_skip (chain, work, pass);
 }
 
 /* Layers before one that learns in its state, and the state they have. */
@@ -284,8 +284,8 @@ all_finite (const real *rows, gsize n_rows, guint n, gsize stride)
   return finite;
 }
 
-/* One frame of the fixed layers; lanes that have left the numbers begin anew.
- */
+/* One frame of the fixed layers; lanes whose numbers are not finite start
+ * again. */
 static void
 run_frame_safely (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
 {
@@ -338,7 +338,7 @@ seq_chain_run_safely (
   }
   run_layers (chain, work, pass, n, chain->n_layers);
   if (chain->skip)
-    add_residual (chain, work, pass);
+    add_skip (chain, work, pass);
 }
 
 void

@@ -83,7 +83,7 @@ typedef struct {
 void seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass);
 
 /* The same where nobody vouches for the weights. A lane whose numbers are no
- * longer finite gives 0 at that frame and goes on from the start, whatever the
+ * longer finite gives 0 at that frame and goes on from the start, in any
  * blocks. A last layer that learns in its state sees finite features only; what
  * comes out of it is not looked at. saved: seq_chain_saved() reals. */
 void seq_chain_run_safely (

@@ -21,19 +21,22 @@ seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
     g_autofree char *known = g_strjoinv (", ", (char **) seq_layer_kinds ());
 
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "no kind of layer is called '%s'; there are %s", kind, known);
+        "layer: kind is '%s'; expected one of %s", kind, known);
     return NULL;
   }
   if (n_in < 1 || n_in > SEQ_MAX_WIDTH) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %u inputs where 1 to %u can be", kind, n_in, SEQ_MAX_WIDTH);
+        "%s: number of inputs is %u; expected 1 to %u", kind, n_in,
+        SEQ_MAX_WIDTH);
     return NULL;
   }
   g_variant_iter_init (&iter, dict);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
-    if (!g_strv_contains (klass->kind.options, key)) {
-      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG, "%s has no option '%s'",
-          kind, key);
+    if (!seq_kind_has_option (&klass->kind, key)) {
+      g_autofree char *known = g_strjoinv (", ", (char **) klass->kind.options);
+
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "%s: option is '%s'; expected one of: %s", kind, key, known);
       return NULL;
     }
 
@@ -107,14 +110,17 @@ seq_config_double (const SeqLayer *layer, GVariant *config, const char *key,
   if (!v)
     return TRUE;
   if (!number (v, value)) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG, "%s: %s is not a number",
-        layer->klass->kind.name, key);
+    g_autofree char *found = g_variant_print (v, FALSE);
+
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "%s: %s is %s; expected %.10g to %.10g", layer->klass->kind.name, key,
+        found, min, max);
     return FALSE;
   }
   /* written so that a NaN fails */
   if (!(*value >= min && *value <= max)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s is %.10g where %.10g to %.10g can be", layer->klass->kind.name,
+        "%s: %s is %.10g; expected %.10g to %.10g", layer->klass->kind.name,
         key, *value, min, max);
     return FALSE;
   }
@@ -131,8 +137,8 @@ seq_config_uint (const SeqLayer *layer, GVariant *config, const char *key,
     return FALSE;
   if (d != floor (d)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s is %g where a whole number is needed", layer->klass->kind.name,
-        key, d);
+        "%s: %s is %g; expected a whole number", layer->klass->kind.name, key,
+        d);
     return FALSE;
   }
   *value = (guint) d;
@@ -144,22 +150,20 @@ seq_config_word (const SeqLayer *layer, GVariant *config, const char *key,
     const char *const *words, guint fallback, guint *value, GError **error)
 {
   g_autoptr (GVariant) v = g_variant_lookup_value (config, key, NULL);
-  g_autofree char *known = NULL;
-  const char *word;
+  g_autofree char *known = NULL, *found = NULL;
 
   *value = fallback;
   if (!v)
     return TRUE;
-  word = g_variant_is_of_type (v, G_VARIANT_TYPE_STRING)
-             ? g_variant_get_string (v, NULL)
-             : "(not a word)";
   for (*value = 0; words[*value]; ++*value)
-    if (g_str_equal (words[*value], word))
+    if (g_variant_is_of_type (v, G_VARIANT_TYPE_STRING)
+        && g_str_equal (words[*value], g_variant_get_string (v, NULL)))
       return TRUE;
   known = g_strjoinv (", ", (char **) words);
+  found = g_variant_print (v, FALSE);
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-      "%s: %s is '%s' where one of %s can be", layer->klass->kind.name, key,
-      word, known);
+      "%s: %s is %s; expected one of %s", layer->klass->kind.name, key, found,
+      known);
   return FALSE;
 }
 
@@ -173,11 +177,19 @@ seq_config_uints (const SeqLayer *layer, GVariant *config, const char *key,
   *n = 0;
   if (!v)
     return TRUE;
-  n_children = g_variant_is_container (v) ? g_variant_n_children (v) : 0;
-  if (!g_variant_is_of_type (v, G_VARIANT_TYPE_ARRAY) || n_children > n_max) {
+  if (!g_variant_is_of_type (v, G_VARIANT_TYPE_ARRAY)) {
+    g_autofree char *found = g_variant_print (v, FALSE);
+
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-        "%s: %s: a list of at most %u numbers is needed",
-        layer->klass->kind.name, key, n_max);
+        "%s: %s is %s; expected a list of numbers", layer->klass->kind.name,
+        key, found);
+    return FALSE;
+  }
+  n_children = g_variant_n_children (v);
+  if (n_children > n_max) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "%s: %s is a list of %" G_GSIZE_FORMAT " numbers; expected at most %u",
+        layer->klass->kind.name, key, n_children, n_max);
     return FALSE;
   }
   for (gsize i = 0; i < n_children; i++) {
@@ -185,10 +197,12 @@ seq_config_uints (const SeqLayer *layer, GVariant *config, const char *key,
     double d;
 
     if (!number (child, &d) || !(d >= min && d <= max) || d != floor (d)) {
+      g_autofree char *found = g_variant_print (child, FALSE);
+
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
-          "%s: entry %" G_GSIZE_FORMAT " of %s is not a whole number in %u to "
-          "%u",
-          layer->klass->kind.name, i, key, min, max);
+          "%s: entry %" G_GSIZE_FORMAT
+          " of %s is %s; expected a whole number from %u to %u",
+          layer->klass->kind.name, i, key, found, min, max);
       return FALSE;
     }
     values[i] = (guint) d;

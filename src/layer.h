@@ -30,8 +30,8 @@
 G_BEGIN_DECLS
 
 /* Every block of weights, state, tape and every row of layer output is padded
- * to a multiple of SEQ_TILE reals and aligned to SEQ_ALIGN bytes, whatever
- * the instruction set: so files, states and snapshots move between machines. */
+ * to a multiple of SEQ_TILE reals and aligned to SEQ_ALIGN bytes, on every
+ * instruction set: so files, states and snapshots move between machines. */
 #define SEQ_TILE 16
 #define SEQ_ALIGN 128
 #define SEQ_PAD(n) (((gsize) (n) + SEQ_TILE - 1) / SEQ_TILE * SEQ_TILE)
@@ -40,6 +40,7 @@ G_BEGIN_DECLS
 #define SEQ_DOUBLES(n) SEQ_PAD ((n) * sizeof (double) / sizeof (real))
 
 #define SEQ_MAX_WIDTH 16384 /* features between two layers */
+#define SEQ_MAX_UNITS 4096  /* of a recurrent layer; channels of a conv1d */
 #define SEQ_MAX_TENSORS 8   /* in one layer */
 
 /* One tensor of a layer, as PyTorch names and shapes it: [gates * rows, cols],
@@ -156,7 +157,7 @@ struct _SeqLayer {
   const SeqLayerClass *klass;
   GVariant *config;   /* owned; complete enough to build it again */
   guint n_in, n_out;  /* features */
-  gboolean quantised; /* runs from packed weights: there is no grad() */
+  gboolean quantised; /* runs from packed weights, without grad() */
   gsize n_weights;    /* reals, a multiple of SEQ_TILE */
   gsize n_state;      /* reals a lane, a multiple of SEQ_TILE */
   gsize n_tape;       /* reals a lane and frame, likewise */
@@ -197,8 +198,8 @@ gboolean seq_config_uint (const SeqLayer *layer, GVariant *config,
 gboolean seq_config_double (const SeqLayer *layer, GVariant *config,
     const char *key, double min, double max, double fallback, double *value,
     GError **error);
-/* Reads a word and gives its place in `words` (NULL ends); fallback likewise.
- */
+/* Reads a word and gives its place in `words` (NULL-terminated); likewise
+ * fallback. */
 gboolean seq_config_word (const SeqLayer *layer, GVariant *config,
     const char *key, const char *const *words, guint fallback, guint *value,
     GError **error);

@@ -7,8 +7,6 @@
 #include <string.h>
 
 #define MAX_LAYERS 1024
-#define MAX_RATE 1e9 /* Hz */
-#define MAX_HORIZON (1 << 20)
 
 void
 seq_model_facts_add (GVariantBuilder *tuple, const SeqModel *model)
@@ -42,12 +40,12 @@ seq_model_facts_build (
   g_variant_get_child (tuple, first + 3, "u", &n_signal);
   g_variant_get_child (tuple, first + 4, "u", &horizon);
   g_variant_get_child (tuple, first + 5, "d", &rate);
-  if (n_layers < 1 || n_layers > MAX_LAYERS || !(rate >= 0 && rate < MAX_RATE)
-      || horizon > MAX_HORIZON) {
+  if (n_layers < 1 || n_layers > MAX_LAYERS
+      || !(rate >= 0 && rate <= SEQ_MAX_RATE) || horizon > SEQ_MAX_HORIZON) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "the model has %" G_GSIZE_FORMAT " layers, %g Hz and a horizon of %u; "
         "expected 1 to %u layers, 0 to %g Hz and a horizon up to %u",
-        n_layers, rate, horizon, MAX_LAYERS, MAX_RATE, MAX_HORIZON);
+        n_layers, rate, horizon, MAX_LAYERS, SEQ_MAX_RATE, SEQ_MAX_HORIZON);
     return NULL;
   }
   builder = seq_builder_new (n_in);

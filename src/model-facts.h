@@ -11,6 +11,10 @@
 
 G_BEGIN_DECLS
 
+/* What files may claim at most. */
+#define SEQ_MAX_RATE 1e9          /* Hz */
+#define SEQ_MAX_HORIZON (1 << 20) /* frames */
+
 /* keys of metadata */
 #define SEQ_MODEL_KEY "seqfilter.model"
 #define SEQ_SNAPSHOT_KEY "seqfilter.snapshot"

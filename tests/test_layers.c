@@ -1,4 +1,4 @@
-/* test_layers.c: what every layer promises, found by name, whatever it is.
+/* test_layers.c: what every layer promises; kinds are found by name.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Built twice: in float for each instruction set, and in double, where grad()
@@ -20,15 +20,16 @@ static const guint lane_counts[] = { 1, 2, 3, 5, 16, 17, 24, 48, 200 };
 static const char *const configs[] = {
   "{}",
   "{'hidden_size': <1>, 'out_features': <3>, 'order': <3>, 'states': <5>}",
-  "{'hidden_size': <8>, 'out_features': <17>, 'nonlinearity': <'relu'>,"
-  " 'reset_after': <0>, 'quantizer': <'mu-law'>, 'forgetting': <0.99>,"
-  " 'activation': <'softmax'>, 'out_channels': <4>, 'kernel_size': <3>,"
-  " 'dilation': <2>, 'shared': <1>}",
-  "{'hidden_size': <33>, 'proj_size': <5>, 'initial_state': <1>,"
-  " 'bias': <0>, 'chrono': <50>, 'horizon': <3>, 'history': <64>,"
-  " 'activation': <'elu'>, 'out_channels': <2>, 'kernel_size': <2>}",
-  "{'activation': <'sigmoid'>, 'states': <3>, 'hidden_size': <5>,"
-  " 'groups': <1>}",
+  ("{'hidden_size': <8>, 'out_features': <17>, 'nonlinearity': <'relu'>,"
+   " 'reset_after': <0>, 'quantizer': <'mu-law'>, 'forgetting': <0.99>,"
+   " 'activation': <'softmax'>, 'out_channels': <4>, 'kernel_size': <3>,"
+   " 'dilation': <2>, 'shared': <1>, 'candidate': <'positive'>}"),
+  ("{'hidden_size': <33>, 'proj_size': <5>, 'initial_state': <1>,"
+   " 'bias': <0>, 'chrono': <50>, 'horizon': <3>, 'history': <64>,"
+   " 'activation': <'elu'>, 'out_channels': <2>, 'kernel_size': <2>,"
+   " 'candidate': <'tanh'>}"),
+  ("{'activation': <'sigmoid'>, 'states': <3>, 'hidden_size': <5>,"
+   " 'groups': <1>}"),
   "{'hidden_size': <37>, 'precision': <'int16'>}",
   "{'hidden_size': <20>, 'precision': <'int8'>, 'bounded_input': <1>}",
 };
@@ -271,12 +272,16 @@ check_no_tape (Bed *bed)
   g_assert_cmpmem (bed->out, n_out * sizeof (real), out, n_out * sizeof (real));
 }
 
-/* Whether the tape is kept makes no difference. */
 #ifndef SEQ_DOUBLE
-/* The same where weights overflow a first cache, and lanes share them. */
+/* The same of a recurrent kind where weights overflow a first cache, and lanes
+ * share them. */
 static void
 test_alone_large (gconstpointer kind)
 {
+  if (!seq_kind_has_option (seq_kind_find (kind), "hidden_size")) {
+    g_test_skip ("has no hidden_size");
+    return;
+  }
   for (guint n_lanes = 2; n_lanes <= 5; n_lanes++) {
     Bed bed;
 
@@ -287,6 +292,7 @@ test_alone_large (gconstpointer kind)
 }
 #endif
 
+/* Whether the tape is kept makes no difference. */
 static void
 test_no_tape (gconstpointer kind)
 {
@@ -623,6 +629,11 @@ static const CellCase cells[] = {
   { "gru-after", "gru", "{'hidden_size': <20>}", 2, 20, 3 },
   { "gru-before", "gru", "{'hidden_size': <33>, 'reset_after': <0>}", 1, 33,
       3 },
+  { "mingru-linear", "mingru", "{'hidden_size': <20>}", 2, 20, 2 },
+  { "mingru-positive", "mingru",
+      "{'hidden_size': <33>, 'candidate': <'positive'>}", 3, 33, 2 },
+  { "mingru-tanh", "mingru", "{'hidden_size': <5>, 'candidate': <'tanh'>}", 1,
+      5, 2 },
   { "rnn-int16", "rnn", "{'hidden_size': <64>, 'precision': <'int16'>}", 1, 64,
       1, 4e-4 },
   { "lstm-int16", "lstm", "{'hidden_size': <64>, 'precision': <'int16'>}", 1,
@@ -714,6 +725,8 @@ test_cell (gconstpointer data)
       ref_lstm (&cell, x, h, cell_state);
     else if (g_str_equal (c->kind, "gru"))
       ref_gru (&cell, strcmp (c->name, "gru-before") != 0, x, h);
+    else if (g_str_equal (c->kind, "mingru"))
+      ref_mingru (&cell, c->name + strlen ("mingru-"), x, h);
     else
       ref_rnn (&cell, g_str_equal (c->name, "rnn-relu"), x, h);
     for (guint u = 0; u < n; u++)
@@ -869,6 +882,9 @@ main (int argc, char **argv)
   } tests[] = {
     { "split", test_split },
     { "alone", test_alone },
+#ifndef SEQ_DOUBLE
+    { "alone-large", test_alone_large },
+#endif
     { "no-tape", test_no_tape },
     { "refuses", test_refuses },
 #ifdef SEQ_DOUBLE
@@ -887,11 +903,6 @@ main (int argc, char **argv)
 
       g_test_add_data_func (path, kinds[k], tests[i].func);
     }
-#ifndef SEQ_DOUBLE
-  g_test_add_data_func ("/layers/alone/large-rnn", "rnn", test_alone_large);
-  g_test_add_data_func ("/layers/alone/large-lstm", "lstm", test_alone_large);
-  g_test_add_data_func ("/layers/alone/large-gru", "gru", test_alone_large);
-#endif
   for (guint i = 0; i < G_N_ELEMENTS (cells); i++) {
     g_autofree char *path = g_strdup_printf ("/layers/cell/%s", cells[i].name);
 

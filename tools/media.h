@@ -7,6 +7,8 @@
 
 G_BEGIN_DECLS
 
+#define MEDIA_MAX_CHANNELS 4096
+
 /* Reads the first audio stream of a file to its end, and converts it to this
  * rate and number of channels; 0: those of the file. A name that ends in .f32
  * is raw float32, little-endian and interleaved, and needs both. gst_init() has

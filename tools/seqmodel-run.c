@@ -175,8 +175,9 @@ check_options (const Options *o, GError **error)
     fault = "OUT must end in .wav or .f32";
   else if (raw && o->n_channels == 0)
     fault = "raw input needs --channels";
-  else if (o->n_channels < 0 || o->n_channels > 4096)
-    fault = "--channels is out of range; expected 1 to 4096";
+  else if (o->n_channels < 0 || o->n_channels > MEDIA_MAX_CHANNELS)
+    fault = "--channels is out of range; expected 1 to " G_STRINGIFY (
+        MEDIA_MAX_CHANNELS);
   else if (!(o->rate >= 0 && o->rate <= 1e7))
     fault = "--rate is out of range; expected up to 10000000 Hz";
   if (fault)

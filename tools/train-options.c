@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "tools/train-options.h"
+#include "tools/media.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -10,6 +11,7 @@
 
 #define DEFAULT_KIND "lstm"
 #define SUFFIX ".safetensors" /* of the model */
+#define SENSOR_PIECE 4096     /* frames; of sound, half a second */
 
 static const char *const losses[] = { "esr", "mse", "huber", NULL };
 
@@ -277,7 +279,8 @@ check_ints (const TrainOptions *o, GError **error)
   } ints[] = { { "hidden-size", o->hidden_size, 1, 2048 },
     { "layers", o->layers, 1, 64 }, { "horizon", o->horizon, 0, 1 << 20 },
     { "order", o->order, 0, 1 << 16 }, { "states", o->states, 0, 1 << 16 },
-    { "channel", o->channel, -1, 4095 }, { "channels", o->channels, 0, 4096 },
+    { "channel", o->channel, -1, MEDIA_MAX_CHANNELS - 1 },
+    { "channels", o->channels, 0, MEDIA_MAX_CHANNELS },
     { "segment", o->segment, 0, 1 << 24 }, { "warmup", o->warmup, -1, 1 << 24 },
     { "update", o->update, 0, 1 << 16 }, { "batch", o->batch, 0, 1 << 16 },
     { "epochs", o->epochs, 1, G_MAXINT },
@@ -511,16 +514,15 @@ train_options_model (const TrainOptions *o)
 }
 
 /* Sets what depends on the length of the training part: pieces of half a
- * second, but at least 32; and at least 32 updates an epoch, since an epoch
- * that hardly moves the weights judges nothing. */
+ * second or SENSOR_PIECE frames, but at least 32; and at least 32 updates an
+ * epoch, since an epoch that hardly moves the weights judges nothing. */
 static void
-fit_to_length (
-    SeqTrainerConfig *c, int warmup, double n_train, double half_a_second)
+fit_to_length (SeqTrainerConfig *c, int warmup, double n_train, double longest)
 {
   double pieces, counted;
 
   if (c->segment == 0)
-    c->segment = (guint) MAX (64, MIN (half_a_second, n_train / 32));
+    c->segment = (guint) MAX (64, MIN (longest, n_train / 32));
   c->warmup = warmup >= 0 ? (guint) warmup : MIN (1000, c->segment / 4);
   counted = MAX (1, (double) c->segment - c->warmup);
   pieces = n_train / (c->independent ? c->segment : counted);
@@ -561,7 +563,8 @@ train_options_config (const TrainOptions *o, gsize n_frames, double rate,
   for (guint i = 0; i < SEQ_N_SPLITS; i++)
     c->parts[i] = g_ascii_strtod (parts[i], NULL);
   n_train = seq_splits_divide (c->parts, n_frames, 1).at[SEQ_TRAIN + 1];
-  fit_to_length (c, o->warmup, (double) n_train, audio ? rate / 2 : 4096);
+  fit_to_length (
+      c, o->warmup, (double) n_train, audio ? rate / 2 : SENSOR_PIECE);
 }
 
 char *

@@ -38,7 +38,8 @@ read_facts (json_t *root, Facts *f, GError **error)
   return seq_json_uint (data, "input_size", SEQ_MAX_WIDTH, 1, &f->n_in, error)
          && seq_json_uint (
              data, "output_size", SEQ_MAX_WIDTH, 1, &f->n_out, error)
-         && seq_json_uint (data, "hidden_size", 4096, 0, &f->hidden_size, error)
+         && seq_json_uint (
+             data, "hidden_size", SEQ_MAX_UNITS, 0, &f->hidden_size, error)
          && seq_json_uint (data, "num_layers", 64, 1, &f->n_layers, error)
          && seq_json_uint (data, "skip", SEQ_MAX_WIDTH, 0, &f->skip, error)
          && seq_json_double (root, "sample_rate", RATE, &f->rate, error);

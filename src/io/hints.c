@@ -3,6 +3,7 @@
  */
 #include "src/io/hints.h"
 #include "src/layer.h"
+#include "src/model-facts.h"
 
 #include <math.h>
 
@@ -24,7 +25,7 @@ const SeqHint seq_hints[] = {
                   "inputs to the first n outputs; 0: none" },
   { "knobs", 'u', 0, SEQ_MAX_WIDTH, .general = TRUE,
       .sentence = "how many inputs, the last ones, are knobs from 0 to 1" },
-  { "rate", 'd', 1, 1e9, .general = TRUE,
+  { "rate", 'd', 1, SEQ_MAX_RATE, .general = TRUE,
       .sentence = "the sample rate that the model was made for, in Hz" },
   { NULL },
 };

@@ -35,9 +35,12 @@ read_facts (json_t *root, Facts *f, GError **error)
     return FALSE;
   }
   if (!seq_json_uint (config, "num_layers", 64, 0, &f->n_layers, error)
-      || !seq_json_uint (config, "hidden_size", 4096, 0, &f->hidden_size, error)
-      || !seq_json_uint (config, "input_size", 4096, 1, &f->n_in, error)
-      || !seq_json_uint (config, "out_channels", 4096, 1, &f->n_out, error)
+      || !seq_json_uint (
+          config, "hidden_size", SEQ_MAX_UNITS, 0, &f->hidden_size, error)
+      || !seq_json_uint (
+          config, "input_size", SEQ_MAX_UNITS, 1, &f->n_in, error)
+      || !seq_json_uint (
+          config, "out_channels", SEQ_MAX_UNITS, 1, &f->n_out, error)
       || !seq_json_double (root, "sample_rate", RATE, &f->rate, error))
     return FALSE;
   if (f->n_layers >= 1 && f->hidden_size >= 1 && f->n_in >= 1 && f->n_out >= 1)

@@ -7,6 +7,7 @@
  * "knobs" and "horizon", which RTNeural ignores.
  */
 #include "src/io/rtneural.h"
+#include "src/model-facts.h"
 
 #include <math.h>
 #include <string.h>
@@ -175,7 +176,7 @@ read_conv1d (SeqBuilder *builder, json_t *object, GError **error)
   if (!k
       || (count_weights (object) > 1
           && !(b = read_weights (object, 1, 1, error)))
-      || !seq_json_uint (object, "groups", 4096, 1, &groups, error))
+      || !seq_json_uint (object, "groups", SEQ_MAX_UNITS, 1, &groups, error))
     return FALSE;
   if (size && first_of (size) != k->shape[0]) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
@@ -494,7 +495,7 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
       || !read_gain (root, "in_gain", &in_gain, error)
       || !read_gain (root, "out_gain", &out_gain, error)
       || !seq_json_uint (root, "knobs", n_in - 1, 0, &knobs, error)
-      || !seq_json_uint (root, "horizon", 1 << 20, 0, &horizon, error))
+      || !seq_json_uint (root, "horizon", SEQ_MAX_HORIZON, 0, &horizon, error))
     return FALSE;
   if (skip > 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,

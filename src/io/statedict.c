@@ -21,8 +21,6 @@ static const char *const kind_of_gates[] = {
   [1] = "rnn", [3] = "gru", [4] = "lstm"
 };
 
-#define MAX_UNITS 4096 /* of a layer */
-
 /* One recurrent module. */
 typedef struct {
   char *path;    /* "lstm." */
@@ -242,14 +240,14 @@ add_layer (SeqBuilder *builder, GPtrArray *arrays, const Module *module,
   rows = hh->shape[0];
   h = hr ? hr->shape[1] : hh->shape[1];
   gates = h ? rows / h : 0;
-  if (h < 1 || h > MAX_UNITS || rows % h
+  if (h < 1 || h > SEQ_MAX_UNITS || rows % h
       || gates >= G_N_ELEMENTS (kind_of_gates) || !kind_of_gates[gates]
       || (hr && gates != 4)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "tensor '%s' has %" G_GUINT64_FORMAT " rows for %" G_GUINT64_FORMAT
         " units of at most %u; expected 1 (RNN), 3 (GRU) or 4 (LSTM) times as "
         "many",
-        hh->name, rows, h, MAX_UNITS);
+        hh->name, rows, h, SEQ_MAX_UNITS);
     return 0;
   }
   if (ih->shape[1] != n_in) {

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/live/settings.h"
+#include "src/layer.h"
 
 const SeqSettings seq_default_settings = {
   .model = "lstm",
@@ -65,7 +66,7 @@ const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS] = {
       .about = "The model that predicts. Another model forgets what the one "
                "before it had learnt" },
   [SEQ_SETTING_HIDDEN_SIZE] = { "hidden-size", "Hidden size", SEQ_TYPE_UINT,
-      AT (hidden_size), 1, 4096, .option = "hidden_size",
+      AT (hidden_size), 1, SEQ_MAX_UNITS, .option = "hidden_size",
       .change = SEQ_CHANGE_MODEL, .about = "Units of each recurrent layer" },
   [SEQ_SETTING_LAYERS] = { "layers", "Layers", SEQ_TYPE_UINT, AT (layers), 1,
       64, .change = SEQ_CHANGE_MODEL,
@@ -101,7 +102,7 @@ const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS] = {
       SEQ_TYPE_DOUBLE, AT (learning_rate), 1e-9, 1, .change = SEQ_CHANGE_STREAM,
       .about = "Adam's step, with learn=gradient and both" },
   [SEQ_SETTING_WINDOW] = { "window", "Window", SEQ_TYPE_UINT, AT (window), 1,
-      4096, .change = SEQ_CHANGE_STREAM,
+      SEQ_MAX_WINDOW, .change = SEQ_CHANGE_STREAM,
       .about = "Frames that an update looks back over, with learn=gradient and "
                "both (truncated back-propagation through time)" },
   [SEQ_SETTING_FORGETTING] = { "forgetting", "Forgetting", SEQ_TYPE_DOUBLE,

@@ -170,9 +170,10 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   g_variant_get_child (facts, FIRST_OF_STREAM + 5, "u", &n_channels);
   if (version != VERSION || learn > SEQ_LEARN_BOTH
       || channel_mode > SEQ_CHANNELS_JOINT || n_channels < 1
-      || n_channels > 65536 || config.window < 1 || config.window > 4096
+      || n_channels > 65536 || config.window < 1
+      || config.window > SEQ_MAX_WINDOW
       || !(config.learning_rate > 0 && config.learning_rate <= 10)
-      || config.horizon > 1 << 20) {
+      || config.horizon > SEQ_MAX_HORIZON) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "saved state: metadata '%s' is out of range: %s", SEQ_SNAPSHOT_KEY,
         text);

@@ -23,6 +23,8 @@ typedef enum {
   SEQ_LEARN_BOTH      /* the read-out so, the layers before it by gradient */
 } SeqLearn;
 
+#define SEQ_MAX_WINDOW 4096 /* frames */
+
 typedef enum {
   SEQ_CHANNELS_AUTO, /* joint if the model has that many signal inputs */
   SEQ_CHANNELS_INDEPENDENT,
@@ -32,7 +34,7 @@ typedef enum {
 typedef struct {
   SeqLearn learn;
   double learning_rate; /* Adam's step; > 0 */
-  guint window;         /* frames of truncated BPTT, 1..4096 */
+  guint window;         /* frames of truncated BPTT, 1..SEQ_MAX_WINDOW */
   guint horizon;        /* frames a forecast looks ahead, >= 1; 0: the
                          * model does not forecast, residuals are taken
                          * against the same frame */

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "src/simd/simd.h"
+#include "src/simd/quant.h"
 
 /* Strips that hold at least one of n rows. */
 #define SEQ_STRIPS(n) (((n) + SEQ_VEC - 1) / SEQ_VEC)
@@ -26,10 +26,10 @@ strip_at (const SeqTensor *t, guint strip)
 /* acc[r * n_gates + g] += sum over k < n of w[k][g] * x[r][k], for rows
  * r < n_rows and gates g < n_gates of the `step` reals wide columns at w, in
  * two partial sums: even columns, then odd ones; an odd number's last column
- * comes after both. n_rows and n_gates must be constants. */
+ * comes after both. */
 SEQ_INLINE void
-strip_products (vec *acc, guint n_rows, guint n_gates, const real *w,
-    gsize step, const real *const *x, guint n)
+add_strip_products (vec *acc, CONSTANT guint n_rows, CONSTANT guint n_gates,
+    const real *w, gsize step, const real *const *x, guint n)
 {
   vec odd[2 * 4] = { { 0 } };
   guint k = 0;
@@ -56,10 +56,10 @@ strip_products (vec *acc, guint n_rows, guint n_gates, const real *w,
 
 /* The same for a single row. */
 SEQ_INLINE void
-strip_product (
-    vec *acc, guint n_gates, const real *w, gsize step, const real *x, guint n)
+add_strip_product (vec *acc, CONSTANT guint n_gates, const real *w, gsize step,
+    const real *x, guint n)
 {
-  strip_products (acc, 1, n_gates, w, step, &x, n);
+  add_strip_products (acc, 1, n_gates, w, step, &x, n);
 }
 
 /* Whether a recurrent tensor overflows the smallest first cache (32 KiB). */
@@ -91,12 +91,12 @@ strips_shared (const SeqBlock *block, const SeqTensor *t)
 #define ROW_STRIPS (SEQ_VEC == 16 ? 4 : 2)
 
 /* acc[r * n_strips + s] += sum over k < n of strip s of w * x[r][k], for n_rows
- * rows and n_strips strips of one gate (constants), whose first values are at
- * w[s]. Column k is added to part k % 4, of which part 0 starts from acc, and
- * the sum is (0 + 1) + (2 + 3). */
+ * rows and n_strips strips of one gate, whose first values are at w[s]. Column
+ * k is added to part k % 4, of which part 0 starts from acc, and the sum is (0
+ * + 1) + (2 + 3). */
 SEQ_INLINE void
-row_products (vec *acc, guint n_rows, guint n_strips, const real *const *w,
-    const real *const *x, guint n)
+add_row_products (vec *acc, CONSTANT guint n_rows, CONSTANT guint n_strips,
+    const real *const *w, const real *const *x, guint n)
 {
   vec part[4][ROW_STRIPS];
   guint k = 0, n_sums = n_rows * n_strips;
@@ -120,20 +120,52 @@ row_products (vec *acc, guint n_rows, guint n_strips, const real *const *w,
 
 /* The same for a single row and strip, at w. */
 SEQ_INLINE vec
-row_product (vec acc, const real *w, const real *x, guint n)
+add_row_product (vec acc, const real *w, const real *x, guint n)
 {
-  row_products (&acc, 1, 1, &w, &x, n);
+  add_row_products (&acc, 1, 1, &w, &x, n);
   return acc;
+}
+
+/* acc[l * n_gates + g] += the product of gate g of a strip for n_lanes lanes,
+ * in floats; or, with a precision and a packed tensor, in integers for one. */
+SEQ_INLINE void
+add_gate_products (vec *acc, CONSTANT guint n_lanes, CONSTANT guint n_gates,
+    CONSTANT guint precision, guint strip, const Operands *o)
+{
+  if (precision != QUANT_NONE && o->packed)
+    quant_add_products (acc, 1, n_gates, precision, strip, o);
+  else
+    add_strip_products (acc, n_lanes, n_gates,
+        o->weights + strip_at (o->tensor, strip), n_gates * SEQ_TILE, o->x,
+        o->tensor->cols);
+}
+
+/* acc[l * n_strips + s] += the product of strip `strip` + s of a tensor of one
+ * gate, likewise. */
+SEQ_INLINE void
+add_one_gate_products (vec *acc, CONSTANT guint n_lanes,
+    CONSTANT guint n_strips, CONSTANT guint precision, guint strip,
+    const Operands *o)
+{
+  const real *w[ROW_STRIPS];
+
+  if (precision != QUANT_NONE && o->packed) {
+    quant_add_products (acc, n_strips, 1, precision, strip, o);
+    return;
+  }
+  for (guint s = 0; s < n_strips; s++)
+    w[s] = o->weights + strip_at (o->tensor, strip + s);
+  add_row_products (acc, n_lanes, n_strips, w, o->x, o->tensor->cols);
 }
 
 /* Rows without a recurrence between them share the weights: this many. */
 #define SHARED_ROWS 8
 
 /* acc[r] += sum over k < n of the strip at w * x[r][k], column after column,
- * for n_rows (a constant) rows. */
+ * for n_rows rows. */
 SEQ_INLINE void
-shared_product (
-    vec *acc, guint n_rows, const real *w, const real *const *x, guint n)
+add_shared_products (vec *acc, CONSTANT guint n_rows, const real *w,
+    const real *const *x, guint n)
 {
   vec sum[SHARED_ROWS];
 
@@ -158,7 +190,7 @@ transpose_size (const SeqTensor *t)
 }
 
 SEQ_INLINE void
-transpose (const SeqTensor *t, const real *weights, real *to)
+transpose_tensor (const SeqTensor *t, const real *weights, real *to)
 {
   gsize rows = SEQ_PAD (t->rows), height = t->gates * rows;
 
@@ -174,8 +206,8 @@ transpose (const SeqTensor *t, const real *weights, real *to)
  * tensor[gate][row][col] * d[gate * padded rows + row]; out is written up to
  * its padding. */
 SEQ_INLINE void
-transposed_product (const SeqTensor *t, guint from, guint to,
-    const real *transposed, const real *d, real *out, gboolean add)
+multiply_transposed (const SeqTensor *t, guint from, guint to,
+    const real *transposed, const real *d, real *out, CONSTANT gboolean add)
 {
   gsize rows = SEQ_PAD (t->rows), height = t->gates * rows;
   guint strips = SEQ_PAD (t->cols) / SEQ_VEC;
@@ -217,47 +249,54 @@ row_at (const SeqRows *rows, gint t)
   return t < 0 ? rows->before : rows->first + (gsize) t * rows->step;
 }
 
-/* d_tensor[gate][row][col] += sum over t of d[t * d_step + gate * d_rows + row]
- * * x[t - back][col], for gates in [from, to): the gradient of a tensor over a
- * stretch of frames, summed in registers. x NULL: ones (a bias). */
+/* The gradients of a stretch of frames: frame f's are at d + f * step, gate
+ * after gate `rows` apart. */
+typedef struct {
+  const real *d;
+  gsize step, rows;
+  guint n_frames;
+} Gradients;
+
+/* d_tensor[gate][row][col] += sum over frames f of d[f][gate][row] * x[f -
+ * back][col], for gates in [from, to), summed in registers. x NULL: ones (a
+ * bias). */
 SEQ_INLINE void
-tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_weights,
-    const real *d, gsize d_step, gsize d_rows, const SeqRows *x, gint back,
-    guint n_frames)
+add_tensor_gradient (const SeqTensor *t, guint from, guint to, real *d_weights,
+    const Gradients *g, const SeqRows *x, gint back)
 {
   for (guint s = 0; s < SEQ_STRIPS (t->rows); s++) {
     real *w = d_weights + strip_at (t, s);
     gsize step = (gsize) t->gates * t->tile;
 
-    for (guint g = from; g < to; g++) {
-      const real *dg = d + g * d_rows + s * SEQ_VEC;
+    for (guint gate = from; gate < to; gate++) {
+      const real *d = g->d + gate * g->rows + s * SEQ_VEC;
 
       for (guint col = 0; col < t->cols; col += 4) {
         guint n = MIN (t->cols - col, 4);
         vec acc[4] = { { 0 } };
 
         if (!x) {
-          for (guint f = 0; f < n_frames; f++)
-            acc[0] += vec_load (dg + f * d_step);
+          for (guint f = 0; f < g->n_frames; f++)
+            acc[0] += vec_load (d + f * g->step);
         } else if (n == 4) {
-          for (guint f = 0; f < n_frames; f++) {
+          for (guint f = 0; f < g->n_frames; f++) {
             const real *v = row_at (x, (gint) f - back) + col;
-            vec e = vec_load (dg + f * d_step);
+            vec e = vec_load (d + f * g->step);
 
             for (guint j = 0; j < 4; j++)
               acc[j] = vec_fma (e, vec_splat (v[j]), acc[j]);
           }
         } else {
-          for (guint f = 0; f < n_frames; f++) {
+          for (guint f = 0; f < g->n_frames; f++) {
             const real *v = row_at (x, (gint) f - back) + col;
-            vec e = vec_load (dg + f * d_step);
+            vec e = vec_load (d + f * g->step);
 
             for (guint j = 0; j < n; j++)
               acc[j] = vec_fma (e, vec_splat (v[j]), acc[j]);
           }
         }
         for (guint j = 0; j < n; j++) {
-          real *at = w + (col + j) * step + g * t->tile;
+          real *at = w + (col + j) * step + gate * t->tile;
 
           vec_store (at, vec_load (at) + acc[j]);
         }

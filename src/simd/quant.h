@@ -19,7 +19,7 @@
 #pragma once
 
 #include "src/cpu.h"
-#include "src/simd/product.h"
+#include "src/simd/simd.h"
 
 #define QUANT_ONE 8192 /* 1 in X */
 
@@ -46,7 +46,7 @@ typedef struct {
 
 /* X of one row, padded to whole vectors, for as many columns as a layer that
  * is quantised may have; or its high bytes and then its low ones. */
-#define QUANT_COLS (4096 + SEQ_ALIGN)
+#define QUANT_COLS (SEQ_MAX_UNITS + SEQ_ALIGN)
 typedef union {
   gint16 words[QUANT_COLS];
   guint8 bytes[2][QUANT_COLS];
@@ -57,7 +57,7 @@ typedef struct {
   QuantRow x, h[2];
 } QuantRows;
 
-/* Integers from one tile to the next, whatever the layout. */
+/* Integers from one tile to the next, in either layout. */
 SEQ_INLINE gsize
 quant_tile (const SeqTensor *t)
 {
@@ -78,7 +78,7 @@ quant_size (guint precision)
 }
 
 /* For init(): makes room for a tensor, packed. */
-SEQ_INLINE void
+static inline void
 quant_add (SeqLayer *layer, const SeqTensor *t, guint precision, Quant *q)
 {
   gsize tiles = SEQ_PAD (t->rows) / SEQ_TILE;
@@ -92,7 +92,7 @@ quant_add (SeqLayer *layer, const SeqTensor *t, guint precision, Quant *q)
 }
 
 /* For init(), when the tensors are there: reads the options, and makes room. */
-SEQ_INLINE gboolean
+static inline gboolean
 quant_init (SeqLayer *layer, GVariant *config, const SeqTensor *ih,
     const SeqTensor *hh, QuantCell *q, GError **error)
 {
@@ -101,7 +101,7 @@ quant_init (SeqLayer *layer, GVariant *config, const SeqTensor *ih,
   if (!seq_config_word (
           layer, config, "precision", words, QUANT_NONE, &q->precision, error)
       || !seq_config_uint (layer, config, "bounded_input", 0,
-          layer->n_in <= 4096, 0, &q->bounded_input, error))
+          layer->n_in <= SEQ_MAX_UNITS, 0, &q->bounded_input, error))
     return FALSE;
   layer->quantised = q->precision != QUANT_NONE;
   if (layer->quantised)
@@ -116,7 +116,7 @@ quant_init (SeqLayer *layer, GVariant *config, const SeqTensor *ih,
 }
 
 /* Packs a tensor of weights. Control thread. */
-SEQ_INLINE void
+static inline void
 quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *weights)
 {
   gint8 *bytes = (gint8 *) (weights + q->weights);
@@ -160,7 +160,7 @@ quant_pack (const SeqTensor *t, guint precision, const Quant *q, real *weights)
     }
 }
 
-SEQ_INLINE void
+static inline void
 quant_pack_cell (
     const QuantCell *q, const SeqTensor *ih, const SeqTensor *hh, real *weights)
 {
@@ -174,7 +174,7 @@ quant_pack_cell (
  * ends. Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low
  * bits. */
 SEQ_INLINE void
-quant_store (QuantRow *to, guint precision, gsize k, vec x)
+quant_store (QuantRow *to, CONSTANT guint precision, gsize k, vec x)
 {
   typedef gint16 narrow __attribute__ ((vector_size (SEQ_VEC * 2)));
   narrow X;
@@ -203,7 +203,7 @@ quant_store (QuantRow *to, guint precision, gsize k, vec x)
 /* n values, of which those behind the last are finite or not there; X is padded
  * with anything for bytes, whose weights are 0 there. */
 SEQ_INLINE void
-quant_row (QuantRow *to, guint precision, const real *x, guint n)
+quant_row (QuantRow *to, CONSTANT guint precision, const real *x, guint n)
 {
   for (guint k = 0; k < n; k += SEQ_VEC)
     quant_store (to, precision, k, vec_load (x + k));
@@ -215,7 +215,8 @@ typedef gint32 sums __attribute__ ((vector_size (SEQ_VEC * 4)));
 
 /* sum[i] + w[i][0] * x[0] + w[i][1] * x[1] for SEQ_VEC rows of weights at w. */
 SEQ_INLINE sums
-quant_pair (sums sum, guint precision, gconstpointer w, const gint16 *x)
+quant_pair (
+    sums sum, CONSTANT guint precision, gconstpointer w, const gint16 *x)
 {
 #if !defined(SEQ_DOUBLE) && defined(__SSE2__)
   gint32 pair;
@@ -273,13 +274,25 @@ quant_four (__m512i sum, const guint8 *x, gconstpointer w)
 }
 #endif
 
-/* acc[s * n_gates + g] += the product of gate g of strip `strip` + s of a
- * packed tensor with x; n_strips, n_gates and precision are constants. */
+/* A tensor and what it is multiplied with. */
+typedef struct {
+  const SeqTensor *tensor;
+  const real *weights;  /* of its layer */
+  const Quant *packed;  /* NULL: the product is one of floats */
+  const real *const *x; /* floats: a row of each lane */
+  const QuantRow *q;    /* integers: the row of one lane */
+} Operands;
+
+/* acc[s * n_gates + g] += the product of gate g of strip `strip` + s in
+ * integers. */
 SEQ_INLINE void
-quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
-    guint precision, const Quant *q, const real *weights, guint strip,
-    const QuantRow *x)
+quant_add_products (vec *acc, CONSTANT guint n_strips, CONSTANT guint n_gates,
+    CONSTANT guint precision, guint strip, const Operands *o)
 {
+  const SeqTensor *t = o->tensor;
+  const Quant *q = o->packed;
+  const real *weights = o->weights;
+  const QuantRow *x = o->q;
   guint group = quant_group (precision), n = n_strips * n_gates;
   gsize size = quant_size (precision);
   gsize gate = SEQ_TILE * group * size; /* bytes from gate to gate */
@@ -332,22 +345,7 @@ quant_product (vec *acc, guint n_strips, guint n_gates, const SeqTensor *t,
         __builtin_convertvector(sum[i], vec), acc[i]);
 }
 
-/* acc[l * n_gates + g] += the product of strip `strip` of a tensor with x[l]
- * for n_lanes lanes; or, if it is packed (with a precision), for one lane with
- * X. Counts and precision are constants. */
-SEQ_INLINE void
-gate_products (vec *acc, guint n_lanes, guint n_gates, const SeqTensor *t,
-    guint precision, gboolean packed, const Quant *q, const real *weights,
-    guint strip, const real *const *x, const QuantRow *X)
-{
-  if (precision != QUANT_NONE && packed)
-    quant_product (acc, 1, n_gates, t, precision, q, weights, strip, X);
-  else
-    strip_products (acc, n_lanes, n_gates, weights + strip_at (t, strip),
-        n_gates * SEQ_TILE, x, t->cols);
-}
-
-/* The call with `precision` as a constant. */
+/* The call, in which `precision` is a constant. */
 #define QUANT_WITH(value, call)                                                \
   switch (value) {                                                             \
     QUANT_CASE (QUANT_INT16, call)                                             \

@@ -7,7 +7,7 @@
  * guards more: nothing is learnt from a regressor below a power floor; no d
  * grows above the one it began with, which bounds P where the input excites
  * nothing and forgetting alone would blow it up; factors that are not finite
- * begin anew. Several outputs share the regressor and so the factors.
+ * start again. Several outputs share the regressor and so the factors.
  *
  * Memory: a block of doubles, zeroed, aligned to SEQ_ALIGN:
  * U by columns [n][stride], d, f, b, alpha [stride] each, weights
@@ -93,6 +93,42 @@ rls_restart (const Rls *rls, double *memory)
     d[j] = rls->start;
 }
 
+/* The start: nothing is known but the weights of a layer whose tensors are
+ * `weight` and perhaps `bias`, that of the last regressor. */
+static inline void
+rls_start (
+    const Rls *rls, double *memory, const SeqLayer *layer, const real *weights)
+{
+  const SeqTensor *t = layer->tensors;
+
+  rls_restart (rls, memory);
+  for (guint o = 0; o < rls->n_out; o++) {
+    double *w = rls_weights (rls, memory, o);
+
+    for (guint i = 0; i < t[0].cols; i++)
+      w[i] = weights[seq_tensor_index (&t[0], 0, o, i)];
+    if (layer->n_tensors > 1)
+      w[t[0].cols] = weights[seq_tensor_index (&t[1], 0, o, 0)];
+  }
+}
+
+/* And back: what was learnt, into the tensors of such a layer. */
+static inline void
+rls_export (
+    const Rls *rls, double *memory, const SeqLayer *layer, real *weights)
+{
+  const SeqTensor *t = layer->tensors;
+
+  for (guint o = 0; o < rls->n_out; o++) {
+    const double *w = rls_weights (rls, memory, o);
+
+    for (guint i = 0; i < t[0].cols; i++)
+      weights[seq_tensor_index (&t[0], 0, o, i)] = (real) w[i];
+    if (layer->n_tensors > 1)
+      weights[seq_tensor_index (&t[1], 0, o, 0)] = (real) w[t[0].cols];
+  }
+}
+
 /* Whether memory from outside can be gone on from. */
 static inline gboolean
 rls_check (const Rls *rls, const double *memory)
@@ -112,7 +148,7 @@ is_place (double x, guint max)
   return x >= 0 && x <= max && x == floor (x);
 }
 
-/* Eight sums side by side, whatever the width of vectors. */
+/* Eight sums side by side, on vectors of any width. */
 static inline double
 rls_dot (const double *a, const double *b, guint stride)
 {

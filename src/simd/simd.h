@@ -51,6 +51,11 @@ typedef gint32 ivec __attribute__ ((vector_size (SEQ_VEC * sizeof (gint32))));
 
 #define SEQ_INLINE static inline __attribute__ ((always_inline, unused))
 
+/* Marks an argument that every caller must give as a number known to the
+ * compiler. The functions that have one are inlined, so that loops over it are
+ * unrolled and their sums kept in registers, and branches on it vanish. */
+#define CONSTANT const
+
 SEQ_INLINE vec
 vec_load (const real *p) /* aligned to a vector */
 {
@@ -182,11 +187,12 @@ vec_expm1 (vec x)
 }
 
 SEQ_INLINE vec
-vec_tanh_ratio (vec x, real scale, vec *below)
+vec_tanh_parts (vec *x, CONSTANT real scale, vec *below)
 {
   *below = vec_splat (1);
-  x *= scale;
-  SEQ_EACH (x, tanh);
+  for (int i = 0; i < SEQ_VEC; i++)
+    (*x)[i] = tanh (scale * (*x)[i]);
+  return vec_splat (1);
 }
 
 #else
@@ -233,21 +239,21 @@ vec_expm1 (vec x)
   return vec_fma (p, power, power - 1);
 }
 
-/* tanh (scale x) = above / below, of which above is returned: so that a product
- * of several costs one division. scale is a power of two, and a constant.
+/* tanh (scale x) = x P / Q: bounds x, and returns P, with Q in below. scale is
+ * a power of two.
  *
  * A minimax fit of x P (x^2) / Q (x^2) to |x| <= 9.02, from where on tanh is 1
  * in float32: within 2.1e-8 of tanh, 3e-7 with the rounding of its evaluation.
- * The bound is such that there P and Q round to the same, with and without
+ * The bound is such that there x P and Q round to the same, with and without
  * fused multiply-adds, and the ratio is exactly 1. */
 SEQ_INLINE vec
-vec_tanh_ratio (vec x, real scale, vec *below)
+vec_tanh_parts (vec *x, CONSTANT real scale, vec *below)
 {
   const real bound = 9.020195f / scale, s = scale * scale;
   vec u, u2, p, q;
 
-  x = vec_clamp (x, -bound, bound);
-  u = x * x;
+  *x = vec_clamp (*x, -bound, bound);
+  u = *x * *x;
   u2 = u * u;
   p = vec_fma (u, vec_splat (2.0583453e-05f * scale * s * s * s),
       vec_splat (0.0034940331f * scale * s * s));
@@ -259,31 +265,50 @@ vec_tanh_ratio (vec x, real scale, vec *below)
   q = vec_fma (u2, vec_splat (7.762003e-07f * s * s * s * s), q);
   *below =
       vec_fma (u2, q, vec_fma (u, vec_splat (0.46713033f * s), vec_splat (1)));
-  return x * p;
+  return p;
 }
 
 #endif
+
+/* tanh (x) and 1 / (1 + e^-x) = (1 + tanh (x / 2)) / 2 as above / below, of
+ * which above is returned: so that a product of several costs one division. The
+ * latter is within 2e-7, also where it is less. */
+SEQ_INLINE vec
+vec_tanh_ratio (vec x, vec *below)
+{
+  vec p = vec_tanh_parts (&x, 1, below);
+
+  return x * p;
+}
+
+SEQ_INLINE vec
+vec_sigmoid_ratio (vec x, vec *below)
+{
+  vec q, p = vec_tanh_parts (&x, (real) 0.5, &q);
+
+  *below = q + q;
+  return vec_fma (x, p, q);
+}
+
+SEQ_INLINE vec
+vec_tanh (vec x)
+{
+  vec below, above = vec_tanh_ratio (x, &below);
+
+  return above / below;
+}
+
+SEQ_INLINE vec
+vec_sigmoid (vec x)
+{
+  vec below, above = vec_sigmoid_ratio (x, &below);
+
+  return above / below;
+}
 
 /* The slope of tanh where it is y: 1 - y^2. */
 SEQ_INLINE vec
 tanh_slope (vec y)
 {
   return vec_fnma (y, y, vec_splat (1));
-}
-
-SEQ_INLINE vec
-vec_tanh (vec x)
-{
-  vec q, p = vec_tanh_ratio (x, 1, &q);
-
-  return p / q;
-}
-
-/* 1 / (1 + e^-x) as (1 + tanh (x / 2)) / 2: to 2e-7, also where it is less */
-SEQ_INLINE vec
-vec_sigmoid (vec x)
-{
-  vec q, p = vec_tanh_ratio (x, (real) 0.5, &q);
-
-  return (q + p) / (q + q);
 }

@@ -17,7 +17,8 @@
 #include <math.h>
 #include <string.h>
 
-#define AVERAGED 100 /* updates that the judged weights look back */
+#define SHORTEST 4096 /* frames of a piece that validation judges on */
+#define AVERAGED 100  /* updates that the judged weights look back */
 
 struct _SeqTrainer {
   SeqModel *model;
@@ -97,7 +98,7 @@ evaluate (SeqTrainer *self, const real *weights, SeqSplit split, gboolean whole)
   const SeqTrainerConfig *c = &self->config;
   gsize start = self->splits.at[split], end = self->splits.at[split + 1];
   gsize warmup = MIN (c->warmup, start), n = end - start;
-  gsize length = n / (whole ? 1 : MIN (SEQ_SHARD, 1 + n / 4096));
+  gsize length = n / (whole ? 1 : MIN (SEQ_SHARD, 1 + n / SHORTEST));
   g_autoptr (GArray) pieces = NULL;
   SeqPieceSet set = { .chain = self->model->chain, .pairs = self->pairs };
 

@@ -15,6 +15,7 @@
  * into the graph are not compared.
  */
 #include "src/io/onnx/onnx.h"
+#include "src/model-facts.h"
 
 #include <math.h>
 #include <string.h>
@@ -436,11 +437,13 @@ set_facts (SeqBuilder *builder, guint n_in, const Onnx__Model *file)
     if (!key || !value)
       continue;
     number = g_ascii_strtod (value, NULL);
-    if (strcmp (key, "sample_rate") == 0 && number > 0 && number < 1e9)
+    if (strcmp (key, "sample_rate") == 0 && number > 0
+        && number <= SEQ_MAX_RATE)
       seq_builder_set_rate (builder, number);
     else if (strcmp (key, "knobs") == 0 && number > 0 && number < n_in)
       seq_builder_set_n_signal (builder, n_in - (guint) number);
-    else if (strcmp (key, "horizon") == 0 && number > 0 && number <= 1 << 20)
+    else if (strcmp (key, "horizon") == 0 && number > 0
+             && number <= SEQ_MAX_HORIZON)
       seq_builder_set_horizon (builder, (guint) number);
     else
       seq_builder_set_metadata (builder, key, value);
