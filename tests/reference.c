@@ -86,6 +86,23 @@ ref_gru (const RefCell *cell, gboolean reset_after, const double *x, double *h)
   memcpy (h, next, n * sizeof (double));
 }
 
+void
+ref_mingru (
+    const RefCell *cell, const char *candidate, const double *x, double *h)
+{
+  guint n = cell->hidden_size;
+
+  for (guint u = 0; u < n; u++) {
+    double z = sigmoid (of_x (cell, u, x)), a = of_x (cell, n + u, x);
+
+    if (g_str_equal (candidate, "positive"))
+      a = a >= 0 ? a + 0.5 : sigmoid (a);
+    else if (g_str_equal (candidate, "tanh"))
+      a = tanh (a);
+    h[u] = (1 - z) * h[u] + z * a;
+  }
+}
+
 gboolean
 ref_step (
     const char *kind, const RefCell *cell, const double *x, double *carried)
@@ -94,6 +111,8 @@ ref_step (
     ref_lstm (cell, x, carried, carried + cell->hidden_size);
   else if (g_str_equal (kind, "gru"))
     ref_gru (cell, TRUE, x, carried);
+  else if (g_str_equal (kind, "mingru"))
+    ref_mingru (cell, "linear", x, carried);
   else if (g_str_equal (kind, "rnn"))
     ref_rnn (cell, FALSE, x, carried);
   else
