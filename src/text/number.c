@@ -36,6 +36,12 @@ static const double powers_of_10[MAX_EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3,
   1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
   1e18, 1e19, 1e20, 1e21, 1e22 };
 
+static const guint64 whole_powers_of_10[20] = { 1, 10, 100, 1000, 10000, 100000,
+  1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
+  1000000000000, 10000000000000, 100000000000000, 1000000000000000,
+  10000000000000000, 100000000000000000, 1000000000000000000,
+  10000000000000000000u };
+
 /* --- reading -------------------------------------------------------------- */
 
 static guint
@@ -202,18 +208,55 @@ seq_number_parse (
 
 /* --- printing ------------------------------------------------------------- */
 
+static guint
+count_digits (guint64 value)
+{
+  /* log10 (2) = 1233 / 4096, rounded down */
+  guint n = (64 - (guint) __builtin_clzll (value | 1)) * 1233 >> 12;
+
+  return n + (value >= whole_powers_of_10[n]);
+}
+
+/* The last n digits of a value, two at a time. */
+static inline void
+write_digits (guint64 value, guint n, char *text)
+{
+  static const char pairs[] =
+      "00010203040506070809101112131415161718192021222324252627282930313233"
+      "34353637383940414243444546474849505152535455565758596061626364656667"
+      "6869707172737475767778798081828384858687888990919293949596979899";
+
+  for (; n > 1; value /= 100) {
+    n -= 2;
+    memcpy (text + n, pairs + value % 100 * 2, 2);
+  }
+  if (n > 0)
+    text[0] = (char) ('0' + value % 10);
+}
+
 gsize
 seq_number_print_whole (guint64 value, char *text)
 {
-  char reversed[20];
-  gsize n = 0;
+  guint n = MAX (count_digits (value), 1);
 
-  do
-    reversed[n++] = (char) ('0' + value % 10);
-  while (value /= 10);
-  for (gsize i = 0; i < n; i++)
-    text[i] = reversed[n - 1 - i];
+  write_digits (value, n, text);
   return n;
+}
+
+/* digits 10^exponent as d.ddde+xx */
+static gsize
+lay_out_scientific (guint64 digits, gint exponent, char mark, char *text)
+{
+  guint n = count_digits (digits);
+  char *p = text + 1;
+
+  write_digits (digits, n, n > 1 ? p : text);
+  if (n > 1) {
+    text[0] = p[0];
+    p[0] = mark;
+    p += n;
+  }
+  return (gsize) (p + sprintf (p, "e%+03d", (gint) n - 1 + exponent) - text);
 }
 
 /* Lays out digits 10^exponent as Python does: with an exponent below 1e-4 and
@@ -221,40 +264,26 @@ seq_number_print_whole (guint64 value, char *text)
 static gsize
 lay_out (guint64 digits, gint exponent, char mark, char *text)
 {
-  char d[20];
-  gint n = (gint) seq_number_print_whole (digits, d);
+  gint n = (gint) count_digits (digits);
   gint point = n + exponent; /* digits before the mark */
-  char *p = text;
 
-  if (point > 16 || point < -3) {
-    *p++ = d[0];
-    if (n > 1) {
-      *p++ = mark;
-      memcpy (p, d + 1, (gsize) n - 1);
-      p += n - 1;
-    }
-    p += sprintf (p, "e%+03d", point - 1);
-  } else if (point <= 0) {
-    *p++ = '0';
-    *p++ = mark;
-    memset (p, '0', (gsize) -point);
-    p += -point;
-    memcpy (p, d, (gsize) n);
-    p += n;
-  } else {
-    gint whole = MIN (point, n);
-
-    memcpy (p, d, (gsize) whole);
-    p += whole;
-    memset (p, '0', (gsize) (point - whole));
-    p += point - whole;
-    if (whole < n) {
-      *p++ = mark;
-      memcpy (p, d + whole, (gsize) (n - whole));
-      p += n - whole;
-    }
+  if (point > 16 || point < -3)
+    return lay_out_scientific (digits, exponent, mark, text);
+  if (exponent >= 0) {
+    write_digits (digits, (guint) n, text);
+    memset (text + n, '0', (gsize) exponent);
+    return (gsize) point;
   }
-  return (gsize) (p - text);
+  if (point <= 0) {
+    memcpy (text, "0.000", 5);
+    text[1] = mark;
+    write_digits (digits, (guint) n, text + 2 - point);
+    return (gsize) (2 - point + n);
+  }
+  write_digits (digits / whole_powers_of_10[-exponent], (guint) point, text);
+  text[point] = mark;
+  write_digits (digits, (guint) -exponent, text + point + 1);
+  return (gsize) (n + 1);
 }
 
 /* A value > 0 beyond what shortest() can do. */

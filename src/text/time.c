@@ -382,6 +382,16 @@ seq_time_print (SeqTime time, char *text)
 }
 
 gboolean
+seq_time_is_style (guint32 style)
+{
+  guint kind = style & 7;
+
+  return kind <= KIND_ISO && (style >> ZONE & 7) <= ZONE_HOURS
+         && (style >> FRACTION & 15)
+                <= (kind == KIND_ISO ? 9 : unit_digits[kind]);
+}
+
+gboolean
 seq_time_is_number (SeqTime time)
 {
   return (time.style & 7) != KIND_ISO && !(time.style & COMMA);

@@ -39,6 +39,9 @@ gboolean seq_time_parse (
  * number, and the 60th second of a minute. Returns: bytes written. */
 gsize seq_time_print (SeqTime time, char *text);
 
+/* Whether seq_time_print() can do with a style that comes from elsewhere. */
+gboolean seq_time_is_style (guint32 style);
+
 /* Whether the style is that of a number, so that JSON can hold it bare. */
 gboolean seq_time_is_number (SeqTime time);
 

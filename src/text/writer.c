@@ -176,35 +176,44 @@ seq_text_writer_has_series (const SeqTextWriter *writer,
 
 /* Room for n more bytes; returns where they begin. */
 static inline char *
-extend (GString *text, gsize n)
+reserve (GString *text, gsize n)
 {
   gsize at = text->len;
 
-  g_string_set_size (text, at + n);
+  if (G_UNLIKELY (at + n >= text->allocated_len)) {
+    g_string_set_size (text, at + n);
+    text->len = at;
+  }
   return text->str + at;
+}
+
+static inline void
+finish (GString *text, char *end)
+{
+  *end = 0;
+  text->len = (gsize) (end - text->str);
 }
 
 void
 seq_text_writer_append_value (const SeqTextWriter *writer, guint group,
     guint column, double value, GString *text)
 {
-  SeqTextType type = seq_text_table_column (writer->table, column)->type;
   char *p;
 
-  if (group == 0 && type == SEQ_TEXT_BOOLEAN && (value == 0 || value == 1)) {
+  if (group == 0 && (value == 0 || value == 1)
+      && seq_text_table_column (writer->table, column)->type
+             == SEQ_TEXT_BOOLEAN) {
     g_string_append (text, value == 1 ? "true" : "false");
     return;
   }
-  p = extend (text, SEQ_NUMBER_SIZE);
-  p += seq_number_print (value, writer->decimal, p);
-  g_string_truncate (text, (gsize) (p - text->str));
+  p = reserve (text, SEQ_NUMBER_SIZE);
+  finish (text, p + seq_number_print (value, writer->decimal, p));
 }
 
 void
 seq_text_writer_append_time (SeqTime time, GString *text)
 {
-  char *p = extend (text, SEQ_TIME_SIZE);
+  char *p = reserve (text, SEQ_TIME_SIZE);
 
-  p += seq_time_print (time, p);
-  g_string_truncate (text, (gsize) (p - text->str));
+  finish (text, p + seq_time_print (time, p));
 }
