@@ -1,11 +1,13 @@
 /* errors.c: errors of the core as messages on the bus.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "plugin/filter.h"
+#include "plugin/errors.h"
+
+#include "src/error.h"
 
 void
 gst_seq_post_error (
-    GstSeqFilter *self, GstMessageType type, const GError *error, char *debug)
+    GstElement *element, GstMessageType type, const GError *error, char *debug)
 {
   static const struct {
     gint code; /* of SEQ_ERROR */
@@ -33,6 +35,6 @@ gst_seq_post_error (
       domain = table[i].domain ();
       code = table[i].gst_code;
     }
-  gst_element_message_full (GST_ELEMENT (self), type, domain, code,
+  gst_element_message_full (element, type, domain, code,
       g_strdup (error->message), debug, __FILE__, G_STRFUNC, __LINE__);
 }

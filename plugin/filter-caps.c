@@ -230,7 +230,7 @@ gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps)
   if (seq_check_needs (&needs, whose && *whose ? whose : "the state",
           (guint) channels, (guint) rate, &error))
     return TRUE;
-  gst_seq_post_error (self, GST_MESSAGE_ERROR, error, NULL);
+  gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
   return FALSE;
 }
 
@@ -257,7 +257,7 @@ setup (GstAudioFilter *filter, const GstAudioInfo *info)
     self->live.n_outputs = seq_host_n_outputs (host);
   g_mutex_unlock (&self->build.lock);
   if (error) {
-    gst_seq_post_error (self, GST_MESSAGE_ERROR, error, NULL);
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
     return FALSE;
   }
   if (only_output_changed)
@@ -288,7 +288,10 @@ gst_seq_filter_follow_emit (GstSeqFilter *self, guint emit)
 
   if (!emit || n_out != count_output_channels (self, emit))
     return FALSE;
-  self->live.emit = emit;
+  if (emit != self->live.emit) {
+    self->live.emit = emit;
+    gst_seq_filter_push_names (self);
+  }
   gst_base_transform_set_passthrough (trans, emit == 1 << SEQ_OUTPUT_INPUT);
   gst_base_transform_set_in_place (
       trans, count_groups (emit) == 1 && n_out == n_in);

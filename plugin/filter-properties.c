@@ -18,7 +18,7 @@ static const BufferSettings default_buffer_settings = {
   .mix = 1,
 };
 
-static const GFlagsValue emits[] = {
+const GFlagsValue gst_seq_filter_emits[] = {
   { 1 << SEQ_OUTPUT_INPUT, "The input, bit for bit", "input" },
   { 1 << SEQ_OUTPUT_PREDICTION, "What the model forecasts", "prediction" },
   { 1 << SEQ_OUTPUT_RESIDUAL, "The input less the forecast made for it",
@@ -368,7 +368,7 @@ apply_settings (GstSeqFilter *self)
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
   }
   if (error)
-    gst_seq_post_error (self, GST_MESSAGE_WARNING, error,
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error,
         g_strdup ("the former model goes on"));
 }
 
@@ -414,7 +414,7 @@ set_state (GstSeqFilter *self, GBytes *state)
   }
   g_mutex_unlock (&build->lock);
   if (error && runs)
-    gst_seq_post_error (self, GST_MESSAGE_WARNING, error,
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error,
         g_strdup ("the former model goes on"));
 }
 
@@ -651,7 +651,8 @@ choice_type (const SeqSettingInfo *info)
 static GType
 emit_type (void)
 {
-  GType type = g_flags_register_static ("GstSeqFilterEmit", emits);
+  GType type =
+      g_flags_register_static ("GstSeqFilterEmit", gst_seq_filter_emits);
 
   gst_type_mark_as_plugin_api (type, 0);
   return type;

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "plugin/errors.h"
 #include "plugin/gstseqfilter.h"
 
 #include "src/live/host.h"
@@ -83,6 +84,7 @@ typedef struct {
   GstAudioInfo out_info;
   guint n_outputs; /* channels of a prediction */
   guint emit;      /* with the caps in force */
+  GstEvent *names; /* of the input's channels (columns.h), or NULL */
   double mix;      /* at the end of the last buffer */
   GstClockTime next_pts;
   guint8 *part; /* bytes of a frame that is not whole yet */
@@ -104,6 +106,8 @@ struct _GstSeqFilter {
 /* --- filter-properties.c -------------------------------------------------- */
 
 extern GParamSpec *gst_seq_filter_props[N_PROPS];
+/* Groups of output channels, in their order. */
+extern const GFlagsValue gst_seq_filter_emits[];
 
 void gst_seq_filter_init_settings (GstSeqFilter *self);
 void gst_seq_filter_clear_settings (GstSeqFilter *self);
@@ -152,15 +156,12 @@ GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
 
 /* --- gstseqfilter.c ------------------------------------------------------- */
 
+/* Says what the channels of the output are called, if those of the input have
+ * names. Streaming thread. */
+void gst_seq_filter_push_names (GstSeqFilter *self);
+
 /* The action signals; save() also at EOS and at the end. */
 gboolean gst_seq_filter_save (GstSeqFilter *self);
 gboolean gst_seq_filter_save_model (GstSeqFilter *self, const char *path);
-
-/* --- errors.c ------------------------------------------------------------- */
-
-/* Posts an error, or a warning, in the domain of GStreamer that fits. debug is
- * taken. */
-void gst_seq_post_error (
-    GstSeqFilter *self, GstMessageType type, const GError *error, char *debug);
 
 G_END_DECLS

@@ -121,6 +121,7 @@
  */
 /* clang-format on */
 
+#include "plugin/columns.h"
 #include "plugin/filter.h"
 
 #include "src/io/file.h"
@@ -254,7 +255,7 @@ start (GstBaseTransform *trans)
     return FALSE;
   }
   if (!open_host (self, &error)) {
-    gst_seq_post_error (self, GST_MESSAGE_ERROR, error, NULL);
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
     return FALSE;
   }
   self->live.n_frames = self->live.n_measured = 0;
@@ -275,6 +276,7 @@ stop (GstBaseTransform *trans)
   gst_seq_filter_follow_host (self);
   g_mutex_unlock (&self->build.lock);
   g_clear_pointer (&self->live.part, g_free);
+  gst_clear_event (&self->live.names);
   gst_seq_filter_forget_position (self);
   return TRUE;
 }
@@ -298,6 +300,22 @@ flush (GstSeqFilter *self)
   gst_seq_filter_forget_position (self);
 }
 
+void
+gst_seq_filter_push_names (GstSeqFilter *self)
+{
+  const char *groups[SEQ_N_OUTPUTS + 1];
+  guint n = 0;
+
+  if (!self->live.names || !self->live.emit) /* later, with the caps */
+    return;
+  for (const GFlagsValue *v = gst_seq_filter_emits; v->value_nick; v++)
+    if (self->live.emit & v->value)
+      groups[n++] = v->value_nick;
+  groups[n] = NULL;
+  gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
+      gst_seq_columns_add_groups (self->live.names, groups));
+}
+
 static gboolean
 sink_event (GstBaseTransform *trans, GstEvent *event)
 {
@@ -305,6 +323,11 @@ sink_event (GstBaseTransform *trans, GstEvent *event)
   gboolean post;
   GstCaps *caps;
 
+  if (gst_seq_columns_is_event (event)) {
+    gst_event_take (&self->live.names, event);
+    gst_seq_filter_push_names (self);
+    return TRUE;
+  }
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_CAPS:
       gst_event_parse_caps (event, &caps);

@@ -34,6 +34,22 @@ channels=200,channel-mask='(bitmask)0',layout=interleaved \
   ! seqfilter model=ar order=2 ! filesink location="$folder/out"
 test "$(wc -c <"$folder/out")" = 160000
 
+echo "each line of a pipe that never ends has its answer at once"
+mkfifo "$folder/in" "$folder/answers"
+gst-launch-1.0 -q fdsrc ! seqndjsondec ! seqfilter model=naive emit=input+score \
+  ! seqndjsonenc ! fdsink <"$folder/in" >"$folder/answers" 2>"$folder/log" &
+exec 3>"$folder/in" 4<"$folder/answers"
+for i in 1 2 3; do
+  echo "{\"t\":$i,\"a\":2.5}" >&3
+  read -r line <&4
+  case "$line" in
+    "{\"t\":$i,\"a\":2.5,\"a.score\":"*"}") ;;
+    *) echo "the answer to line $i is $line"; cat "$folder/log"; exit 1 ;;
+  esac
+done
+exec 3>&- 4<&-
+wait
+
 echo "behind a tee the filter changes its own branch and not the other"
 run audiotestsrc num-buffers=20 ! audio/x-raw,format=F32LE \
   ! tee name=t ! queue ! seqfilter model=ar emit=prediction \
