@@ -28,7 +28,9 @@
  * the distance to the frame before.
  *
  * Rows leave as soon as their lines are whole: nothing is held back in a pipe
- * that never ends.
+ * that never ends. A row that several lines make (of series that tags tell apart)
+ * leaves with the line that gives it all values that the row before had, and at
+ * the latest with the first line of another time.
  *
  * ## Names
  *
@@ -104,7 +106,7 @@ typedef struct {
   GstClockTime next_pts; /* of a row without a timestamp */
   guint64 n_untimed;     /* such rows since untimed_from */
   GstClockTime untimed_from;
-  gint64 last_ns;            /* of the last row with a timestamp */
+  SeqTime last;              /* of the last row with a timestamp */
   GstClockTime spacing;      /* of the last two of these; or NONE */
   GstClockTime segment_base; /* running time of the segment's start */
   guint32 style;
@@ -177,6 +179,13 @@ forget (GstSeqTextDec *self)
 
 /* --- rows to buffers ------------------------------------------------------ */
 
+/* ns from a to b, which is later: up to twice what a gint64 holds. */
+static guint64
+distance (SeqTime a, SeqTime b)
+{
+  return (guint64) b.ns - (guint64) a.ns;
+}
+
 /* Where the row at this time lies; a row before the first begins a segment. */
 static GstClockTime
 place_row (GstSeqTextDec *self, SeqTime time)
@@ -202,13 +211,13 @@ place_row (GstSeqTextDec *self, SeqTime time)
   if (!columns->has_base) {
     columns->has_base = TRUE;
     columns->base = time;
-    columns->base.ns -= (gint64) self->next_pts;
+    columns->base.ns = (gint64) ((guint64) time.ns - self->next_pts);
     self->spacing = GST_CLOCK_TIME_NONE;
     self->needs_event = TRUE;
     self->needs_discont = TRUE;
-    self->last_ns = time.ns;
+    self->last = time;
   }
-  return (guint64) time.ns - (guint64) columns->base.ns;
+  return distance (columns->base, time);
 }
 
 /* How many rows from `from` on are a constant time apart. */
@@ -217,17 +226,19 @@ count_regular (const SeqTextRows *rows, guint from)
 {
   const SeqTime *t = rows->times + from;
   guint n = rows->n_rows - from, i = 1;
-  gint64 step;
+  guint64 step;
 
   if (t->style == 0) {
     while (i < n && t[i].style == 0)
       i++;
     return i;
   }
-  if (n < 2 || t[1].style != t->style
-      || __builtin_sub_overflow (t[1].ns, t[0].ns, &step) || step <= 0)
+  if (n < 2 || t[1].ns <= t[0].ns)
     return 1;
-  while (i < n && t[i].style == t->style && t[i].ns - t[i - 1].ns == step)
+  step = distance (t[0], t[1]);
+  n = (guint) MIN (n, G_MAXINT64 / step); /* their duration can be told */
+  while (i < n && t[i].style == t->style && t[i].ns > t[i - 1].ns
+         && distance (t[i - 1], t[i]) == step)
     i++;
   return i;
 }
@@ -245,10 +256,10 @@ measure_rows (
            - pts;
   }
   if (n > 1)
-    self->spacing = (guint64) times[1].ns - (guint64) times[0].ns;
-  else if (times->ns > self->last_ns)
-    self->spacing = (guint64) times->ns - (guint64) self->last_ns;
-  self->last_ns = times[n - 1].ns;
+    self->spacing = distance (times[0], times[1]);
+  else if (times->ns > self->last.ns)
+    self->spacing = distance (self->last, times[0]);
+  self->last = times[n - 1];
   return GST_CLOCK_TIME_IS_VALID (self->spacing) ? n * self->spacing
                                                  : GST_CLOCK_TIME_NONE;
 }

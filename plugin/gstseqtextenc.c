@@ -198,7 +198,8 @@ write_rows (GstSeqTextEnc *self, GstBuffer *buffer, const double *values)
     SeqTime time = first;
 
     if (i > 0) {
-      time.ns += (gint64) gst_util_uint64_scale (duration, i, step_of);
+      time.ns = (gint64) ((guint64) first.ns
+                          + gst_util_uint64_scale (duration, i, step_of));
       if (!self->columns.table && time.style)
         time = seq_time_from_ns (time.ns);
     }

@@ -464,6 +464,8 @@ static const RoundTrip round_trips[] = {
   { "seqcsvdec ! seqcsvenc", "text/csv", "a,b\n1,2\n3,inf\n", NULL },
   { "seqcsvdec ! seqcsvenc", "text/csv", /* before 1970 */
       "time,a\n1900-01-01,1\n1900-01-02,2\n", NULL },
+  { "seqcsvdec ! seqcsvenc", "text/csv", /* as far apart as can be */
+      "time,a\n1678-01-01,1\n2261-12-31,2\n1700-01-01,3\n", NULL },
   { "seqcsvdec ! seqcsvenc", "text/csv", /* styles that change */
       "time,a\n2024-01-01T00:00:00Z,1\n2024-01-01T00:00:00.5Z,2\n"
       "2024-01-01T02:00:01+01:00,3\n",
