@@ -488,7 +488,7 @@ looks_like_value (const Csv *csv, guint i)
 }
 
 /* By the options, or what the cells look like. FALSE and *n_values of 0 if
- * there is no value, which another record may have. */
+ * none is a value; another record may have some. */
 static gboolean
 choose_roles (SeqTextReader *reader, Csv *csv, guint *n_values)
 {
@@ -1029,7 +1029,7 @@ write_series (const SeqTextWriter *writer, const SeqTextSeries *series,
       if (writer->decimal == writer->delimiter)
         quote (writer, cell, text);
     }
-  if (text->len == start) /* an empty line is no row */
+  if (text->len == start) /* an empty line is not a row */
     g_string_append (text, "\"\"");
   end_line (writer, text);
 }

@@ -422,7 +422,7 @@ write_row (const SeqTextWriter *writer, SeqTime time, const double *values,
       for (guint g = 0; g < writer->n_groups; g++) {
         guint column = series->columns[k], at = g * writer->n_columns + column;
 
-        if (!isfinite (values[at])) /* there is no way to say it */
+        if (!isfinite (values[at])) /* cannot be written */
           continue;
         g_string_append_c (text, n++ ? ',' : ' ');
         g_string_append (text, writer->keys[at]);

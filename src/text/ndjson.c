@@ -307,7 +307,7 @@ write_row (const SeqTextWriter *writer, SeqTime time, const double *values,
       for (guint g = 0; g < writer->n_groups; g++) {
         guint column = series->columns[k], at = g * writer->n_columns + column;
 
-        if (!isfinite (values[at])) /* there is no way to say it */
+        if (!isfinite (values[at])) /* cannot be written */
           continue;
         if (text->str[text->len - 1] != '{')
           g_string_append_c (text, ',');

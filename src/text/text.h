@@ -45,7 +45,7 @@ typedef struct {
 /* Reference-counted. Names differ within a series. */
 typedef struct {
   GPtrArray *columns; /* SeqTextColumn */
-  char *time_name;    /* of the timestamp's column or key; NULL: "time" */
+  char *time_name;    /* of the timestamp's column; NULL: rows have no time */
   /* of CSV; 0 or NULL: not known, the writer's default */
   char delimiter, decimal;
   const char *unit_open; /* " (", "(", " [" or "[": before a unit */

@@ -51,8 +51,8 @@ gboolean seq_time_is_number (SeqTime time);
 SeqTime seq_time_from_protocol (SeqTime time);
 SeqTime seq_time_to_protocol (SeqTime time);
 
-/* A moment that nobody wrote, in seconds since 1970 with as many decimals as it
- * needs. */
+/* A moment that was not read from text: in seconds since 1970 with as many
+ * decimals as it needs. */
 SeqTime seq_time_from_ns (gint64 ns);
 
 G_END_DECLS

@@ -325,7 +325,7 @@ GST_START_TEST (test_eos)
   gst_harness_teardown (h);
 
   h = harness_new ("seqcsvdec", "text/csv");
-  push_text (h, "t,a\n"); /* a header alone is no error */
+  push_text (h, "t,a\n"); /* a header alone is not an error */
   push_eos (h);
   assert_no_buffer (h);
   gst_harness_teardown (h);
@@ -760,7 +760,7 @@ GST_START_TEST (test_typefind)
 }
 GST_END_TEST;
 
-/* decodebin makes a stream of a file, whatever it is called. */
+/* decodebin makes a stream of a file, by its content alone. */
 GST_START_TEST (test_decodebin)
 {
   g_autofree char *path = NULL, *launch = NULL;
