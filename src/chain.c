@@ -55,6 +55,12 @@ seq_chain_learns (const SeqChain *chain)
          & SEQ_KIND_LEARNS;
 }
 
+gboolean
+seq_chain_exact (const SeqChain *chain)
+{
+  return chain->n_layers == 1 && chain->layers[0]->exact && !chain->skip;
+}
+
 void
 seq_chain_pack (const SeqChain *chain, real *weights)
 {
@@ -221,6 +227,8 @@ run_layers (const SeqChain *chain, SeqWork *work, const SeqPass *pass,
       block.target_stride = pass->target_stride;
       block.valid = pass->valid;
       block.score = pass->score;
+      block.exact = pass->exact;
+      block.exact_out = pass->exact_out;
     }
     chain->layers[i]->klass->run (chain->layers[i], &block);
   }

@@ -41,6 +41,9 @@ gboolean seq_chain_check_state (const SeqChain *chain, const real *state);
 /* TRUE if the last layer learns in its state (ar, markov, naive, readout). */
 gboolean seq_chain_learns (const SeqChain *chain);
 
+/* TRUE if it is one layer that takes signals as they are (SeqLayer.exact). */
+gboolean seq_chain_exact (const SeqChain *chain);
+
 /* Rows for up to max_frames frames of n_lanes lanes. With keep, run() fills
  * the tape and seq_chain_grad() may follow. */
 typedef struct {
@@ -77,6 +80,8 @@ typedef struct {
   gsize target_stride;
   const guint8 *valid;
   real *score;
+  const double *exact; /* NULL unless seq_chain_exact() */
+  double *exact_out;
 } SeqPass;
 
 /* Runs all layers over the block. Real-time safe. */

@@ -81,8 +81,12 @@ typedef struct {
   gsize state_stride;
   const real *in; /* n_in features a row, in_stride >= n_in */
   gsize in_stride;
-  real *out; /* out_stride >= SEQ_PAD (n_out); run() may
-              * write the padding, finite values only */
+  const double *exact; /* [frame][lane][n_in]: what in was rounded from, for
+                        * a layer that is `exact`. NULL: in is all */
+  double *exact_out;   /* [frame][lane][n_out]: likewise, written. May be
+                        * NULL */
+  real *out;           /* out_stride >= SEQ_PAD (n_out); run() may
+                        * write the padding, finite values only */
   gsize out_stride;
   real *tape;        /* SEQ_PAD (n_tape) a row; what a row holds is the
                       * layer's own business, and may be shared out among
@@ -151,12 +155,17 @@ struct _SeqLayerClass {
    * with these weights goes on from there. Only for SEQ_KIND_LEARNS. */
   void (*export_weights) (
       const SeqLayer *layer, const real *state, real *weights);
+  /* The offsets, [n_in], that these weights see their input less. NULL: 0 */
+  void (*export_offset) (
+      const SeqLayer *layer, const real *state, double *offset);
 };
 
 struct _SeqLayer {
   const SeqLayerClass *klass;
   GVariant *config;   /* owned; complete enough to build it again */
   guint n_in, n_out;  /* features */
+  gboolean exact;     /* reads SeqBlock.exact, and takes signals of any scale
+                       * and offset as they are; set by init() */
   gboolean quantised; /* runs from packed weights, without grad() */
   gsize n_weights;    /* reals, a multiple of SEQ_TILE */
   gsize n_state;      /* reals a lane, a multiple of SEQ_TILE */

@@ -48,17 +48,18 @@ typedef struct {
 /* A few frames in hand. [channel][frame] is a row of BLOCK frames for each
  * channel, [frame][lane] is as layers have it. */
 typedef struct {
-  guint n;                  /* frames, at most BLOCK */
-  gboolean learns;          /* from them */
-  guint8 *valid;            /* [channel]: is finite. A frame that is
-                             * not is a block of its own */
-  double *x;                /* [channel][frame]: the input */
-  double *shift, *scale;    /* likewise: u = (x - shift) * scale */
-  real *in, *target, *out;  /* [frame][lane], padded */
-  guint8 *lane_valid;       /* [frame][lane]: target may be learnt */
-  real *bits;               /* [frame][lane]: SeqBlock.score */
-  double *y;                /* [output][frame]: forecast or output */
-  double *residual, *score; /* [channel][frame] */
+  guint n;                   /* frames, at most BLOCK */
+  gboolean learns;           /* from them */
+  guint8 *valid;             /* [channel]: is finite. A frame that is
+                              * not is a block of its own */
+  double *x;                 /* [channel][frame]: the input */
+  double *shift, *scale;     /* likewise: u = (x - shift) * scale */
+  real *in, *target, *out;   /* [frame][lane], padded */
+  guint8 *lane_valid;        /* [frame][lane]: target may be learnt */
+  real *bits;                /* [frame][lane]: SeqBlock.score */
+  double *exact, *exact_out; /* [frame][lane]: SeqBlock.exact, or NULL */
+  double *y;                 /* [output][frame]: forecast or output */
+  double *residual, *score;  /* [channel][frame] */
 } Block;
 
 struct _SeqStream {
@@ -69,6 +70,7 @@ struct _SeqStream {
   guint n_signal;        /* channels a lane */
   guint n_knobs;         /* inputs of the model past those */
   guint horizon;         /* of the rings; at least 1 */
+  gboolean exact;        /* the model takes signals as they are */
   gboolean normalises;   /* as it goes */
   gboolean comparable;   /* outputs are forecasts of the inputs */
   SeqLearner **learners; /* one a lane, or NULL: then */
@@ -296,6 +298,10 @@ init_block (SeqStream *stream)
   b->residual = g_new0 (double, rows);
   b->score = g_new0 (double, rows);
   b->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
+  if (stream->exact) {
+    b->exact = g_new0 (double, rows);
+    b->exact_out = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
+  }
   if (stream->learners) {
     b->in = seq_alloc (lane_rows * SEQ_PAD (chain->n_in));
     b->out = seq_alloc (lane_rows * SEQ_PAD (chain->n_out));
@@ -324,6 +330,8 @@ clear_block (SeqStream *stream)
   g_free (b->residual);
   g_free (b->score);
   g_free (b->y);
+  g_free (b->exact);
+  g_free (b->exact_out);
   seq_free (b->target);
   g_free (b->lane_valid);
   seq_free (b->bits);
@@ -356,7 +364,9 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->n_outputs = stream->n_lanes * chain->n_out;
   stream->comparable = stream->n_outputs == n_channels;
   stream->horizon = MAX (config->horizon, 1);
+  stream->exact = seq_chain_exact (chain);
   stream->normalises = config->horizon > 0 && !model->normalised
+                       && !stream->exact
                        && g_str_equal (model->format, "untrained");
   if (descends (chain, config)) {
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
@@ -592,10 +602,13 @@ seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
       lane_state (stream, lane), error);
   g_autoptr (SeqBuilder) builder = NULL;
   g_autofree double *values = NULL;
+  const SeqLayer *first = stream->model->chain->layers[0];
+  gboolean offset = stream->exact && !stream->model->normalised
+                    && first->klass->export_offset;
   double *in_scale, *in_shift, *out_scale, *out_shift;
   guint n_in, n_out;
 
-  if (!learnt || !stream->normalises)
+  if (!learnt || !(stream->normalises || offset))
     return g_steal_pointer (&learnt);
   n_in = learnt->n_in;
   n_out = learnt->n_out;
@@ -607,7 +620,7 @@ seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
   for (guint k = 0; k < MAX (n_in, n_out); k++) {
     double shift = 0, scale = 1; /* of knobs */
 
-    if (k < stream->n_signal)
+    if (stream->normalises && k < stream->n_signal)
       seq_normaliser_get (&channels[k].normaliser, &shift, &scale);
     if (k < n_in) {
       in_scale[k] = scale;
@@ -617,6 +630,10 @@ seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
       out_scale[k] = 1 / scale;
       out_shift[k] = shift;
     }
+  }
+  if (offset) {
+    first->klass->export_offset (first, lane_state (stream, lane), in_shift);
+    memcpy (out_shift, in_shift, n_out * sizeof (double));
   }
   builder = seq_builder_new_from (learnt);
   seq_builder_set_scales (builder, in_scale, in_shift, out_scale, out_shift);
@@ -732,6 +749,8 @@ scale_inputs (SeqStream *stream, Block *b)
     choose_scale (stream, b, c);
     for (guint t = 0; t < b->n; t++)
       u[t * next] = (real) CLAMP ((x[t] - shift[t]) * scale[t], -LIMIT, LIMIT);
+    for (guint t = 0; stream->exact && t < b->n; t++)
+      b->exact[t * stream->n_channels + c] = (x[t] - shift[t]) * scale[t];
   }
   for (guint i = 0; i < stream->n_knobs; i++) {
     guint k = n_signal + i;
@@ -812,7 +831,9 @@ run_chain (SeqStream *stream, Block *b)
     .target = b->learns ? b->target : NULL,
     .target_stride = SEQ_PAD (chain->n_out),
     .valid = b->lane_valid,
-    .score = b->bits };
+    .score = b->bits,
+    .exact = b->exact,
+    .exact_out = b->exact_out };
 
   seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
 }
@@ -830,8 +851,11 @@ unscale_outputs (SeqStream *stream, Block *b)
     double *y = b->y + o * BLOCK;
 
     /* a layer that learns in its state may have come to anything */
-    for (guint t = 0; t < b->n; t++)
-      y[t] = isfinite (u[t * next]) ? u[t * next] : 0;
+    for (guint t = 0; t < b->n; t++) {
+      y[t] =
+          stream->exact ? b->exact_out[t * stream->n_outputs + o] : u[t * next];
+      y[t] = isfinite (y[t]) ? y[t] : 0;
+    }
     if (stream->normalises && stream->comparable) {
       const double *shift = b->shift + o * BLOCK, *scale = b->scale + o * BLOCK;
 

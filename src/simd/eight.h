@@ -1,0 +1,72 @@
+/* eight.h: vectors of eight reals: eight memories of a filter, or eight
+ * forecasts, side by side, whatever the instruction set's own width.
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "src/simd/simd.h"
+
+#define EIGHT 8
+
+typedef real eight
+    __attribute__ ((vector_size (EIGHT * sizeof (real)), may_alias));
+#ifdef SEQ_DOUBLE
+typedef gint64 eight_mask
+    __attribute__ ((vector_size (EIGHT * sizeof (gint64))));
+#else
+typedef gint32 eight_mask
+    __attribute__ ((vector_size (EIGHT * sizeof (gint32))));
+#endif
+
+SEQ_INLINE eight
+eight_splat (real x)
+{
+  return (eight){ 0 } + x;
+}
+
+/* b where one of the two is NaN, as x86 has it */
+SEQ_INLINE eight
+eight_min (eight a, eight b)
+{
+#if !defined(SEQ_DOUBLE) && defined(__AVX__)
+  return (eight) _mm256_min_ps ((__m256) a, (__m256) b);
+#else
+  eight_mask less = a < b;
+
+  return (eight) (((eight_mask) a & less) | ((eight_mask) b & ~less));
+#endif
+}
+
+SEQ_INLINE eight
+eight_max (eight a, eight b)
+{
+#if !defined(SEQ_DOUBLE) && defined(__AVX__)
+  return (eight) _mm256_max_ps ((__m256) a, (__m256) b);
+#else
+  eight_mask more = a > b;
+
+  return (eight) (((eight_mask) a & more) | ((eight_mask) b & ~more));
+#endif
+}
+
+/* NaN becomes low */
+SEQ_INLINE eight
+eight_clamp (eight x, eight low, eight high)
+{
+  return eight_min (eight_max (x, low), high);
+}
+
+SEQ_INLINE real
+eight_sum (eight x)
+{
+  return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+}
+
+SEQ_INLINE real
+eight_least (eight x)
+{
+  real a = MIN (MIN (x[0], x[4]), MIN (x[2], x[6]));
+  real b = MIN (MIN (x[1], x[5]), MIN (x[3], x[7]));
+
+  return MIN (a, b);
+}
