@@ -73,7 +73,7 @@ bench (const Settings *s, const char *path, GError **error)
       g_variant_ref (s->options), s->joint ? n : 1, 1,
       s->learn >= SEQ_LEARN_READOUT, TRUE, s->seed, error);
   g_autoptr (SeqStream) stream = NULL;
-  double signal[2], residual[2], square, start, ns;
+  double signal[2], residual[2], unused, square, start, ns;
 
   if (!model || !g_file_get_contents (path, &bytes, &size, error))
     return FALSE;
@@ -87,7 +87,7 @@ bench (const Settings *s, const char *path, GError **error)
   if (!stream)
     return FALSE;
   n_frames = size / sizeof (double) / n;
-  r = g_new0 (double, n_frames * n);
+  r = g_new0 (double, n_frames *n);
   for (guint c = 0; c < n; c++) {
     in_channel[c] = (double *) bytes + c;
     out_channel[c] = r + c;
@@ -95,11 +95,11 @@ bench (const Settings *s, const char *path, GError **error)
   start = bench_now ();
   seq_stream_process (stream, &in, outputs, n_frames, 1, 1, 0);
   ns = (bench_now () - start) / (double) n_frames;
-  add_powers ((double *) bytes, r, n_frames, n, horizon, &signal[0],
-      &residual[0]);
+  add_powers (
+      (double *) bytes, r, n_frames, n, horizon, &signal[0], &residual[0]);
   add_powers ((double *) bytes, r, n_frames, n, n_frames / 3 * 2, &signal[1],
       &residual[1]);
-  add_powers ((double *) bytes, r, n_frames, n, s->from, &square, &square);
+  add_powers ((double *) bytes, r, n_frames, n, s->from, &unused, &square);
   g_print ("%s %.3f %.3f %.6g %.0f\n", name, decibels (signal[0], residual[0]),
       decibels (signal[1], residual[1]),
       square / (double) ((n_frames - s->from) * n), ns);
@@ -177,8 +177,7 @@ main (int argc, char **argv)
       g_variant_dict_insert_value (&dict, key, parse_value (value));
   }
   options = s.options = g_variant_ref_sink (g_variant_dict_end (&dict));
-  if (!chosen
-      && seq_kind_find (s.model)
+  if (!chosen && seq_kind_find (s.model)
       && !(seq_kind_find (s.model)->flags & SEQ_KIND_LEARNS))
     s.learn = SEQ_LEARN_BOTH;
   for (int i = 0; i < n_files; i++)

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define SENSOR_RATE 1000 /* Hz; a slower signal is a sensor's, not sound */
+
 /* --- what a model says of itself ------------------------------------------ */
 
 static gboolean
@@ -151,9 +153,10 @@ check_options (const SeqKind *kind, GVariant *options, GError **error)
   return TRUE;
 }
 
-/* `model-options` with the settings that are options, too, above them. */
+/* `model-options` with the settings that are options, too, above them. rate: of
+ * the stream, or 0. */
 static GVariant *
-collect_options (const SeqSettings *settings)
+collect_options (const SeqSettings *settings, guint rate)
 {
   GVariantDict dict;
 
@@ -172,11 +175,15 @@ collect_options (const SeqSettings *settings)
     else
       g_variant_dict_insert (&dict, info->option, "u", *(const guint *) value);
   }
+  if (rate > 0 && rate < SENSOR_RATE
+      && !g_variant_dict_contains (&dict, "sensor"))
+    g_variant_dict_insert (&dict, "sensor", "u", 1);
   return g_variant_dict_end (&dict);
 }
 
 static SeqModel *
-build_model (const SeqSettings *settings, guint n_channels, GError **error)
+build_model (
+    const SeqSettings *settings, guint n_channels, guint rate, GError **error)
 {
   guint n_signal =
       settings->channel_mode == SEQ_CHANNELS_JOINT ? n_channels : 1;
@@ -191,8 +198,8 @@ build_model (const SeqSettings *settings, guint n_channels, GError **error)
       && !check_options (
           seq_kind_find (settings->model), settings->options, error))
     return NULL;
-  return seq_model_new_untrained (settings->model, collect_options (settings),
-      n_signal, settings->layers,
+  return seq_model_new_untrained (settings->model,
+      collect_options (settings, rate), n_signal, settings->layers,
       seq_settings_way_to_learn (settings) != SEQ_LEARN_GRADIENT,
       settings->skip != SEQ_SKIP_OFF, settings->seed, error);
 }
@@ -311,8 +318,9 @@ seq_decide (
     return seq_model_ref (question->saved_model);
   if (!file)
     return convert_precision (
-        build_model (settings, MAX (question->n_channels, 1), error), settings,
-        error);
+        build_model (
+            settings, MAX (question->n_channels, 1), question->rate, error),
+        settings, error);
 
   /* 0 in a file may mean that the format cannot say it */
   if (file->model->horizon > 0

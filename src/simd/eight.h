@@ -18,6 +18,10 @@ typedef gint32 eight_mask
     __attribute__ ((vector_size (EIGHT * sizeof (gint32))));
 #endif
 
+/* the same at any address: instances of layers are not aligned */
+typedef real ueight __attribute__ ((
+    vector_size (EIGHT * sizeof (real)), aligned (sizeof (real)), may_alias));
+
 SEQ_INLINE eight
 eight_splat (real x)
 {

@@ -36,8 +36,8 @@
 
 /* What is fixed: made in init(). */
 typedef struct {
-  eight forgetting;
-  eight forget; /* 1 - forgetting */
+  ueight forgetting;
+  ueight forget; /* 1 - forgetting */
   guint order;
   guint taken[LATTICE_MAX_TAKEN], n_taken; /* orders whose forecasts are given,
                                             * rising; the last is `order` */
@@ -157,7 +157,7 @@ static void
 lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
     real weight, eight *forecasts)
 {
-  const eight forgetting = shape->forgetting;
+  const eight forgetting = (eight) shape->forgetting;
   eight f, b, forecast = { 0 }, floor, most;
   eight g = eight_splat (1 / weight), c = eight_splat (weight);
   real u;
@@ -179,7 +179,8 @@ lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
     u = (real) (x * (double) lattice->scale);
   }
   f = b = eight_splat (u);
-  floor = shape->forget * (LATTICE_FLOOR * lattice->power + LATTICE_TINY);
+  floor =
+      (eight) shape->forget * (LATTICE_FLOOR * lattice->power + LATTICE_TINY);
   most = g * LATTICE_MOST_G;
 
   for (guint i = 0; i < shape->n_taken; i++) {

@@ -20,7 +20,7 @@ typedef struct {
   guint n_vectors;
   guint squarings; /* the sharpness is 2^squarings */
   real memory;     /* frames */
-  eight rest;      /* added to the errors of what fills the last vector */
+  ueight rest;     /* added to the errors of what fills the last vector */
 } Softmax;
 
 static inline Softmax
@@ -70,7 +70,8 @@ softmax_mix (const Softmax *softmax, const eight *memory)
 {
   const eight *forecasts = memory + softmax->n_vectors;
   guint last = softmax->n_vectors - 1;
-  eight least = memory[last] + softmax->rest, weights = { 0 }, sum = { 0 };
+  eight least = memory[last] + (eight) softmax->rest, weights = { 0 },
+        sum = { 0 };
 
   for (guint i = 0; i < last; i++)
     least = eight_min (least, memory[i]);
@@ -80,7 +81,7 @@ softmax_mix (const Softmax *softmax, const eight *memory)
     eight w;
 
     if (i == last)
-      error += softmax->rest;
+      error += (eight) softmax->rest;
     w = least / error;
     for (guint k = 0; k < softmax->squarings; k++)
       w *= w;
