@@ -29,7 +29,7 @@ static const char *const configs[] = {
    " 'activation': <'elu'>, 'out_channels': <2>, 'kernel_size': <2>,"
    " 'candidate': <'tanh'>}"),
   ("{'activation': <'sigmoid'>, 'states': <3>, 'hidden_size': <5>,"
-   " 'groups': <1>}"),
+   " 'sensor': <1>, 'cascade': <[@u 5, 40]>, 'groups': <1>}"),
   "{'hidden_size': <37>, 'precision': <'int16'>}",
   "{'hidden_size': <20>, 'precision': <'int8'>, 'bounded_input': <1>}",
 };

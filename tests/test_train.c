@@ -466,7 +466,8 @@ fit_ar (const float *x, gsize n, guint n_channels)
   SeqModel *fitted;
 
   g_variant_dict_init (&options, NULL);
-  g_variant_dict_insert (&options, "order", "u", 3);
+  g_variant_dict_insert_value (
+      &options, "lags", g_variant_new_parsed ("[@u 1, 2, 3]"));
   g_variant_dict_insert (&options, "forgetting", "d", 1.);
   model = seq_model_new_untrained (
       "ar", g_variant_dict_end (&options), 1, 1, FALSE, FALSE, 0, &error);

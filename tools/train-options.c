@@ -12,6 +12,7 @@
 #define DEFAULT_KIND "lstm"
 #define SUFFIX ".safetensors" /* of the model */
 #define SENSOR_PIECE 4096     /* frames; of sound, half a second */
+#define DEFAULT_ORDER 32      /* of ar */
 
 static const char *const losses[] = { "esr", "mse", "huber", NULL };
 
@@ -486,6 +487,22 @@ train_options_clear (TrainOptions *o)
 
 /* --- results -------------------------------------------------------------- */
 
+/* What ar is fitted with: always chosen lags, one filter and not a bank. */
+static GVariant *
+make_lags (const TrainOptions *o)
+{
+  g_auto (GStrv) words = g_strsplit (o->lags ? o->lags : "", ",", -1);
+  GVariantBuilder lags = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("au"));
+  gint order = o->order > 0 ? o->order : DEFAULT_ORDER;
+
+  for (char **word = words; *word; word++)
+    g_variant_builder_add (
+        &lags, "u", (guint) g_ascii_strtoull (*word, NULL, 10));
+  for (gint lag = 1; !o->lags && lag <= order; lag++)
+    g_variant_builder_add (&lags, "u", lag);
+  return g_variant_builder_end (&lags);
+}
+
 GVariant *
 train_options_model (const TrainOptions *o)
 {
@@ -501,15 +518,7 @@ train_options_model (const TrainOptions *o)
     g_variant_dict_insert (&dict, "states", "u", o->states);
   if (o->quantizer)
     g_variant_dict_insert (&dict, "quantizer", "s", o->quantizer);
-  if (o->lags) {
-    g_auto (GStrv) words = g_strsplit (o->lags, ",", -1);
-    GVariantBuilder lags = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("au"));
-
-    for (char **word = words; *word; word++)
-      g_variant_builder_add (
-          &lags, "u", (guint) g_ascii_strtoull (*word, NULL, 10));
-    g_variant_dict_insert_value (&dict, "lags", g_variant_builder_end (&lags));
-  }
+  g_variant_dict_insert_value (&dict, "lags", make_lags (o));
   return g_variant_dict_end (&dict);
 }
 

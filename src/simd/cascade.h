@@ -75,7 +75,7 @@ cascade_scale (const CascadeShape *shape, Cascade *cascade, real factor)
 
 /* r has come: learns from the error of its forecast, unless learn is 0 (1
  * otherwise), and forecasts the next. floor: added to the power of a value. */
-static real
+static inline real
 cascade_step (
     const CascadeShape *shape, Cascade *cascade, real r, real learn, real floor)
 {

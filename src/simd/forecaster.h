@@ -15,7 +15,8 @@
  * adds up (anchor, latest sample, range) is double.
  *
  * No forecast is further from the latest sample than 1.5 times the largest step
- * heard of late, nor outside the range heard by more than a tenth of it.
+ * heard of late, nor outside the range heard by more than a tenth of it, or by
+ * 1.25 of a change that is as the one before: a ramp goes on.
  *
  * With `sensor` the guard thinks twice (fork): after a large innovation a copy
  * goes on from the forecast in place of the sample, and the next sample decides
@@ -61,12 +62,14 @@ typedef struct {
   double last;      /* z */
   double low, high; /* of z */
   double step;      /* largest |change| of late */
+  double change;    /* the latest */
+  double steady;    /* 1: it was as the one before, within a quarter */
   double mean;      /* change */
   double drift[FORECASTER_DRIFTS];
   double unit;     /* multiplies: a power of two */
   double mixed;    /* forecast of the next change by the first softmax */
   double forecast; /* by all of it; both in the signal's units */
-  double unused[3];
+  double unused;
 } Part;
 
 typedef struct {
@@ -145,7 +148,8 @@ static inline void
 part_bounds (const Part *part, real *low, real *high)
 {
   double range = part->high - part->low;
-  double room = MAX (0.1 * range, 1.25 * part->step);
+  double room =
+      MAX (0.1 * range, part->steady > 0 ? 1.25 * fabs (part->change) : 0);
   double most = 1.5 * part->step;
 
   *low = (real) (part->unit * MAX (part->low - room - part->last, -most));
@@ -165,8 +169,7 @@ static inline void
 part_convert (const Lattice *lattice, guint n, double unit, double base,
     eight low, eight high, eight *forecasts)
 {
-  real factor =
-      lattice->scale > 0 ? (real) (unit / (double) lattice->scale) : 0;
+  real factor = lattice->scale > 0 ? (real) (unit / lattice->scale) : 0;
   real add = (real) (unit * base);
 
   for (guint i = 0; i < n; i++)
@@ -174,11 +177,11 @@ part_convert (const Lattice *lattice, guint n, double unit, double base,
 }
 
 /* Keeps the unit near the signal's. */
-static void
+static inline void
 part_rescale (const ForecasterShape *shape, Part *part)
 {
   const Lattice *values = part_values (part);
-  double rms = sqrt ((double) values->power) / (double) values->scale;
+  double rms = sqrt ((double) values->power) / values->scale;
   int exponent;
   double unit;
   real factor;
@@ -202,7 +205,7 @@ part_rescale (const ForecasterShape *shape, Part *part)
 /* Takes z in, learning from it with `weight` (0: not at all), an innovation
  * counting as `limit` at most; and forecasts the next. other: the change that
  * somebody else forecasts. */
-static void
+static inline void
 part_step (const ForecasterShape *shape, Part *part, double z, double weight,
     double limit, double other)
 {
@@ -251,6 +254,8 @@ part_step (const ForecasterShape *shape, Part *part, double z, double weight,
     } else
       lattice_shift (&shape->lattice, differences, change - part->mean, f);
   }
+  part->steady = fabs (change - part->change) <= 0.25 * fabs (change);
+  part->change = change;
   part->low = MIN (part->low, z);
   part->high = MAX (part->high, z);
   part->step = MAX (part->step * (1 - FORECASTER_STEP_FADE), fabs (change));
@@ -281,7 +286,7 @@ part_step (const ForecasterShape *shape, Part *part, double z, double weight,
     gboolean run = part->n > FORECASTER_CASCADE_FROM;
 
     floor = (real) FORECASTER_FLOOR * values->power
-            * (real) pow (part->unit / (double) values->scale, 2);
+            * (real) pow (part->unit / values->scale, 2);
     for (guint i = 0; i < shape->n_cascades; i++) {
       Cascade *cascade = (Cascade *) at;
       real before = cascade->given, sum;
@@ -369,7 +374,7 @@ forecaster_copy (const ForecasterShape *shape, Part *to, const Part *from)
 }
 
 /* x is the next sample after a fork: which past holds? */
-static void
+static inline void
 forecaster_decide (const ForecasterShape *shape, Forecaster *memory, double x,
     double e, GuardTaking *taking)
 {
@@ -397,7 +402,7 @@ forecaster_decide (const ForecasterShape *shape, Forecaster *memory, double x,
 
 /* What is given as the forecast: after a shock, persistence until the stages
  * have been better. */
-static double
+static inline double
 forecaster_output (const ForecasterShape *shape, Forecaster *memory)
 {
   Part *part = forecaster_part (shape, memory, 0);
@@ -428,7 +433,7 @@ forecaster_rewind (Forecaster *memory)
 /* x has come (NaN: nothing has): forecasts the next. learn: whether to learn
  * from it. other: the change that somebody else forecasts to come after x, or
  * 0. Before the first sample there is no forecast: it is 0. */
-static double
+static inline double
 forecaster_step (const ForecasterShape *shape, Forecaster *memory, double x,
     double other, gboolean learn)
 {

@@ -51,10 +51,10 @@ typedef struct {
 } LatticeStage;
 
 typedef struct {
-  real n;     /* frames learnt from, to LATTICE_MEMORY; 0: not begun */
-  real power; /* mean square of the last LATTICE_MEMORY, in units of scale */
-  real scale; /* a power of two */
-  real unused[2 * EIGHT - 3];
+  real n;       /* frames learnt from, to LATTICE_MEMORY; 0: not begun */
+  real power;   /* mean square of the last LATTICE_MEMORY, times scale^2 */
+  double scale; /* a power of two */
+  real unused[2 * EIGHT - 2 - sizeof (double) / sizeof (real)];
   LatticeStage stages[];
 } Lattice;
 
@@ -62,7 +62,8 @@ typedef struct {
 #define LATTICE_START ((real) 1e-3) /* first energies, of the first square */
 #define LATTICE_FLOOR ((real) 1e-6) /* of the power: energies stay above */
 #define LATTICE_TINY ((real) 1e-15) /* and above that */
-#define LATTICE_RANGE ((real) (1 << 20)) /* of the power, either way */
+#define LATTICE_RANGE                                                          \
+  ((real) (1 << 20))                /* of power, either way, and of inputs */
 #define LATTICE_MOST_G ((real) 1e4) /* conversion factors stay above 1e-4 */
 
 /* forgetting NULL: the usual eight. */
@@ -112,35 +113,35 @@ lattice_check (const LatticeShape *shape, const Lattice *lattice)
   return TRUE;
 }
 
-static void
+/* Scales are within 2^-1000 to 2^1000. */
+static inline double
+lattice_scale_for (int exponent)
+{
+  return ldexp (1, CLAMP (-exponent, -1000, 1000));
+}
+
+static inline void
 lattice_begin (const LatticeShape *shape, Lattice *lattice, double x)
 {
   int exponent;
-  real u, energy;
+  real u;
 
   frexp (x, &exponent);
-  lattice->scale = (real) ldexp (1, CLAMP (-exponent, -100, 100));
-  u = (real) (x * (double) lattice->scale);
-  energy = LATTICE_START * u * u;
+  lattice->scale = lattice_scale_for (exponent);
+  u = (real) (x * lattice->scale);
   lattice->power = u * u;
   for (guint m = 0; m < shape->order; m++)
-    lattice->stages[m].F = lattice->stages[m].B = eight_splat (energy);
+    lattice->stages[m].F = lattice->stages[m].B =
+        eight_splat (LATTICE_START * u * u);
 }
 
-/* Another power of two: what depends on the scale follows exactly. */
-static void
-lattice_rescale (const LatticeShape *shape, Lattice *lattice)
+/* Another scale: what depends on it follows exactly. */
+static inline void
+lattice_rescale (const LatticeShape *shape, Lattice *lattice, double scale)
 {
-  int exponent;
-  real factor, square;
+  real factor = (real) (scale / lattice->scale), square = factor * factor;
 
-  frexp ((double) lattice->power, &exponent);
-  factor = (real) ldexp (1, -exponent / 2);
-  if (!(lattice->scale * factor > (real) 1e-30
-          && lattice->scale * factor < (real) 1e30))
-    return;
-  square = factor * factor;
-  lattice->scale *= factor;
+  lattice->scale = scale;
   lattice->power *= square;
   for (guint m = 0; m < shape->order; m++) {
     LatticeStage *s = &lattice->stages[m];
@@ -151,16 +152,44 @@ lattice_rescale (const LatticeShape *shape, Lattice *lattice)
   }
 }
 
+/* x times scale, after that has been brought near the signal's. */
+static inline real
+lattice_input (
+    const LatticeShape *shape, Lattice *lattice, double x, real weight)
+{
+  int exponent;
+  real u;
+
+  if (G_UNLIKELY (!(fabs (x * lattice->scale) < LATTICE_RANGE))) {
+    frexp (x, &exponent);
+    lattice_rescale (shape, lattice, lattice_scale_for (exponent));
+  }
+  u = (real) (x * lattice->scale);
+  lattice->n = MIN (lattice->n + 1, LATTICE_MEMORY);
+  lattice->power += weight / lattice->n * (u * u - lattice->power);
+  if (G_UNLIKELY (!(lattice->power < LATTICE_RANGE
+                      && lattice->power * LATTICE_RANGE > 1)
+                  && lattice->power > 0)) {
+    int of_scale;
+
+    frexp ((double) lattice->power, &exponent);
+    frexp (lattice->scale, &of_scale);
+    lattice_rescale (
+        shape, lattice, lattice_scale_for (exponent / 2 - of_scale + 1));
+    u = (real) (x * lattice->scale);
+  }
+  return u;
+}
+
 /* Takes x in and learns from it with `weight`, 0.1 to 1, and writes the
  * forecasts of what comes next, [n_taken], times scale. */
-static void
+static inline void
 lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
     real weight, eight *forecasts)
 {
   const eight forgetting = (eight) shape->forgetting;
   eight f, b, forecast = { 0 }, floor, most;
   eight g = eight_splat (1 / weight), c = eight_splat (weight);
-  real u;
   guint m = 0;
 
   if (lattice->n == 0) {
@@ -170,15 +199,7 @@ lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
       return;
     lattice_begin (shape, lattice, x);
   }
-  u = (real) (x * (double) lattice->scale);
-  lattice->n = MIN (lattice->n + 1, LATTICE_MEMORY);
-  lattice->power += weight / lattice->n * (u * u - lattice->power);
-  if (G_UNLIKELY (!(lattice->power < LATTICE_RANGE
-                    && lattice->power * LATTICE_RANGE > 1))) {
-    lattice_rescale (shape, lattice);
-    u = (real) (x * (double) lattice->scale);
-  }
-  f = b = eight_splat (u);
+  f = b = eight_splat (lattice_input (shape, lattice, x, weight));
   floor =
       (eight) shape->forget * (LATTICE_FLOOR * lattice->power + LATTICE_TINY);
   most = g * LATTICE_MOST_G;
@@ -211,11 +232,11 @@ lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
 }
 
 /* Takes x in and learns nothing. */
-static void
+static inline void
 lattice_shift (
     const LatticeShape *shape, Lattice *lattice, double x, eight *forecasts)
 {
-  eight f = eight_splat ((real) (x * (double) lattice->scale)), b = f;
+  eight f = eight_splat ((real) (x * lattice->scale)), b = f;
   eight forecast = { 0 };
   guint m = 0;
 

@@ -218,6 +218,8 @@ reference_new (const Setting *setting, const Kind *kind)
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "horizon", "u", 1);
+  if (kind->rate < 1000)
+    g_variant_dict_insert (&dict, "sensor", "u", 1);
   for (guint i = 0; words[i]; i++) {
     const char *value = strchr (words[i], '=') + 1;
 
