@@ -92,17 +92,18 @@ cascade_step (
   past[place] = past[place + ring] = r;
   now = past + place;
   for (guint i = 0; i < n; i += 2 * SEQ_VEC) {
-    vec w0 = vec_load (w + i) + step * vec_loadu (before + i);
-    vec w1 =
-        vec_load (w + i + SEQ_VEC) + step * vec_loadu (before + i + SEQ_VEC);
+    vec w0 =
+        vec_fma (vec_splat (step), vec_loadu (before + i), vec_load (w + i));
+    vec w1 = vec_fma (vec_splat (step), vec_loadu (before + i + SEQ_VEC),
+        vec_load (w + i + SEQ_VEC));
     vec x0 = vec_loadu (now + i), x1 = vec_loadu (now + i + SEQ_VEC);
 
     vec_store (w + i, w0);
     vec_store (w + i + SEQ_VEC, w1);
-    sum += w0 * x0;
-    sum1 += w1 * x1;
-    squares += x0 * x0;
-    squares1 += x1 * x1;
+    sum = vec_fma (w0, x0, sum);
+    sum1 = vec_fma (w1, x1, sum1);
+    squares = vec_fma (x0, x0, squares);
+    squares1 = vec_fma (x1, x1, squares1);
   }
   sum += sum1;
   squares += squares1;

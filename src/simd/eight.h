@@ -28,6 +28,33 @@ eight_splat (real x)
   return (eight){ 0 } + x;
 }
 
+/* a * b + c and c - a * b: rounded once on machines that have it, see simd.h */
+SEQ_INLINE eight
+eight_fma (eight a, eight b, eight c)
+{
+#if !defined(SEQ_DOUBLE) && defined(__FMA__)
+  return (eight) _mm256_fmadd_ps ((__m256) a, (__m256) b, (__m256) c);
+#elif !defined(SEQ_DOUBLE) && defined(__aarch64__)
+  float32x4_t x[2], y[2], z[2];
+
+  memcpy (x, &a, sizeof x);
+  memcpy (y, &b, sizeof y);
+  memcpy (z, &c, sizeof z);
+  z[0] = vfmaq_f32 (z[0], x[0], y[0]);
+  z[1] = vfmaq_f32 (z[1], x[1], y[1]);
+  memcpy (&c, z, sizeof z);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
+SEQ_INLINE eight
+eight_fnma (eight a, eight b, eight c)
+{
+  return eight_fma (-a, b, c);
+}
+
 /* b where one of the two is NaN, as x86 has it */
 SEQ_INLINE eight
 eight_min (eight a, eight b)

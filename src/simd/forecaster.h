@@ -173,7 +173,9 @@ part_convert (const Lattice *lattice, guint n, double unit, double base,
   real add = (real) (unit * base);
 
   for (guint i = 0; i < n; i++)
-    forecasts[i] = eight_clamp (forecasts[i] * factor + add, low, high);
+    forecasts[i] = eight_clamp (
+        eight_fma (forecasts[i], eight_splat (factor), eight_splat (add)), low,
+        high);
 }
 
 /* Keeps the unit near the signal's. */

@@ -208,21 +208,23 @@ lattice_learn (const LatticeShape *shape, Lattice *lattice, double x,
     for (; m < shape->taken[i]; m++) {
       LatticeStage *s = &lattice->stages[m];
       eight old = s->b, kf = s->kf, kb = s->kb;
-      eight f1 = f + kf * old, b1 = old + kb * f;
-      eight D = forgetting * s->B + floor, E = forgetting * s->F + floor;
-      eight p = g * D + old * old, q = g * E + f * f;
+      eight f1 = eight_fma (kf, old, f), b1 = eight_fma (kb, f, old);
+      eight old2 = old * old, f2 = f * f;
+      eight D = eight_fma (forgetting, s->B, floor);
+      eight E = eight_fma (forgetting, s->F, floor);
+      eight p = eight_fma (g, D, old2), q = eight_fma (g, E, f2);
       /* one division for two quotients */
       eight r = 1 / (p * q), by_p = r * q, by_q = r * p;
 
-      s->B = D + c * (old * old);
-      s->F = E + c * (f * f);
-      kf -= old * by_p * f1;
-      kb -= f * by_q * b1;
+      s->B = eight_fma (c, old2, D);
+      s->F = eight_fma (c, f2, E);
+      kf = eight_fnma (old * by_p, f1, kf);
+      kb = eight_fnma (f * by_q, b1, kb);
       s->kf = kf;
       s->kb = kb;
       s->b = b;
-      forecast -= kf * b;
-      g = eight_min (g + old * old / D, most);
+      forecast = eight_fnma (kf, b, forecast);
+      g = eight_min (g + old2 / D, most);
       c = D * by_p;
       f = f1;
       b = b1;
@@ -246,9 +248,9 @@ lattice_shift (
       eight old = s->b;
 
       s->b = b;
-      forecast -= s->kf * b;
-      b = old + s->kb * f;
-      f += s->kf * old;
+      forecast = eight_fnma (s->kf, b, forecast);
+      b = eight_fma (s->kb, f, old);
+      f = eight_fma (s->kf, old, f);
     }
     forecasts[i] = forecast;
   }

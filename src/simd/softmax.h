@@ -61,7 +61,8 @@ softmax_update (
   for (guint i = 0; i < softmax->n_vectors; i++) {
     eight e = x - forecasts[i];
 
-    memory[i] += rate * (eight_min (e * e, most) - memory[i]);
+    memory[i] = eight_fma (
+        eight_splat (rate), eight_min (e * e, most) - memory[i], memory[i]);
   }
 }
 
@@ -86,7 +87,7 @@ softmax_mix (const Softmax *softmax, const eight *memory)
     for (guint k = 0; k < softmax->squarings; k++)
       w *= w;
     weights += w;
-    sum += w * forecasts[i];
+    sum = eight_fma (w, forecasts[i], sum);
   }
   return eight_sum (sum) / eight_sum (weights);
 }
