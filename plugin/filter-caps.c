@@ -200,7 +200,7 @@ transform_caps (GstBaseTransform *trans, GstPadDirection direction,
 }
 
 /* Caps that the model cannot take are accepted here, and refused with a reason
- * when they come: see gst_seq_filter_check_caps() and setup(). */
+ * when they come: see gst_seq_filter_check_caps() and set_caps(). */
 static gboolean
 accept_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps)
 {
@@ -237,96 +237,135 @@ gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps)
 /* --- new caps --------------------------------------------------------------
  */
 
-/* New input caps. If they are refused, all is as it was. */
-static gboolean
-setup (GstAudioFilter *filter, const GstAudioInfo *info)
-{
-  GstSeqFilter *self = GST_SEQ_FILTER (filter);
-  SeqHost *host = self->build.host;
-  g_autoptr (GError) error = NULL;
-  gboolean only_output_changed;
-
-  g_mutex_lock (&self->build.lock);
-  only_output_changed =
-      seq_host_n_channels (host) > 0 && !seq_host_awaits_stream (host)
-      && gst_audio_info_is_equal (GST_AUDIO_FILTER_INFO (self), info);
-  if (!only_output_changed
-      && seq_host_carry_out (
-          host, seq_host_plan_stream (host, GST_AUDIO_INFO_CHANNELS (info),
-                    GST_AUDIO_INFO_RATE (info), &error)))
-    self->live.n_outputs = seq_host_n_outputs (host);
-  g_mutex_unlock (&self->build.lock);
-  if (error) {
-    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
-    return FALSE;
-  }
-  if (only_output_changed)
-    return TRUE;
-  g_free (self->live.part);
-  self->live.part = g_malloc (GST_AUDIO_INFO_BPF (info));
-  self->live.n_measured = 0;
-  gst_seq_filter_forget_position (self);
-  return TRUE;
-}
+/* What caps ask for, before anything changes. */
+typedef struct {
+  GstAudioInfo in, out;
+  SeqPlan *plan; /* NULL: the stream goes on */
+  guint n_outputs;
+  guint emit; /* of so many channels; 0: none is */
+} NewCaps;
 
 static guint
-count_output_channels (GstSeqFilter *self, guint emit)
+count_channels (guint emit, const GstAudioInfo *in, guint n_outputs)
 {
   guint predicts = (emit & EMIT_PREDICTION) != 0;
 
-  return (count_groups (emit) - predicts)
-             * (guint) GST_AUDIO_FILTER_CHANNELS (self)
-         + predicts * self->live.n_outputs;
+  return (count_groups (emit) - predicts) * (guint) GST_AUDIO_INFO_CHANNELS (in)
+         + predicts * n_outputs;
 }
 
-gboolean
-gst_seq_filter_follow_emit (GstSeqFilter *self, guint emit)
+/* `emit` may have changed since the caps were agreed on: until they are again,
+ * anything of that many channels. */
+static guint
+find_emit (const NewCaps *caps, guint wanted)
+{
+  guint n_out = (guint) GST_AUDIO_INFO_CHANNELS (&caps->out);
+
+  if (wanted && count_channels (wanted, &caps->in, caps->n_outputs) == n_out)
+    return wanted;
+  if (caps->n_outputs == n_out)
+    return EMIT_PREDICTION;
+  for (guint emit = 1; emit < 1 << SEQ_N_OUTPUTS; emit++)
+    if (count_channels (emit, &caps->in, caps->n_outputs) == n_out)
+      return emit;
+  return 0;
+}
+
+static void
+use_emit (GstSeqFilter *self, guint emit)
 {
   GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
-  guint n_out = (guint) GST_AUDIO_INFO_CHANNELS (&self->live.out_info);
-  guint n_in = (guint) GST_AUDIO_FILTER_CHANNELS (self);
+  gint n_out = GST_AUDIO_INFO_CHANNELS (&self->live.out_info);
 
-  if (!emit || n_out != count_output_channels (self, emit))
-    return FALSE;
   if (emit != self->live.emit) {
     self->live.emit = emit;
     gst_seq_filter_push_names (self);
   }
   gst_base_transform_set_passthrough (trans, emit == 1 << SEQ_OUTPUT_INPUT);
-  gst_base_transform_set_in_place (
-      trans, count_groups (emit) == 1 && n_out == n_in);
+  gst_base_transform_set_in_place (trans,
+      count_groups (emit) == 1 && n_out == GST_AUDIO_FILTER_CHANNELS (self));
+}
+
+gboolean
+gst_seq_filter_follow_emit (GstSeqFilter *self, guint emit)
+{
+  guint n_out = (guint) GST_AUDIO_INFO_CHANNELS (&self->live.out_info);
+
+  if (!emit
+      || n_out
+             != count_channels (
+                 emit, GST_AUDIO_FILTER_INFO (self), self->live.n_outputs))
+    return FALSE;
+  use_emit (self, emit);
   return TRUE;
 }
 
+/* Finds out all that new caps lead to, and changes nothing. The build lock is
+ * held. */
+static gboolean
+plan_caps (GstSeqFilter *self, NewCaps *caps, guint emit, GError **error)
+{
+  SeqHost *host = self->build.host;
+
+  caps->n_outputs = seq_host_n_outputs (host);
+  if (seq_host_n_channels (host) == 0 || seq_host_awaits_stream (host)
+      || !gst_audio_info_is_equal (GST_AUDIO_FILTER_INFO (self), &caps->in)) {
+    caps->plan =
+        seq_host_plan_stream (host, (guint) GST_AUDIO_INFO_CHANNELS (&caps->in),
+            (guint) GST_AUDIO_INFO_RATE (&caps->in), error);
+    if (!caps->plan)
+      return FALSE;
+    caps->n_outputs = seq_plan_n_outputs (caps->plan);
+  }
+  caps->emit = find_emit (caps, emit);
+  return TRUE;
+}
+
+/* New caps. If they are refused, all is as it was. */
 static gboolean
 set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (trans);
-  GstAudioInfo info;
-  gboolean post;
+  Live *live = &self->live;
+  NewCaps caps = { .plan = NULL };
+  GstMessage *rest = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean post, new_stream;
   guint emit;
 
-  if (!gst_audio_info_from_caps (&info, out))
+  if (!gst_audio_info_from_caps (&caps.in, in)
+      || !gst_audio_info_from_caps (&caps.out, out))
     return FALSE;
   GST_OBJECT_LOCK (self);
   emit = self->settings.buffer.emit;
   post = self->settings.buffer.post_messages;
   GST_OBJECT_UNLOCK (self);
-  if (post)
-    gst_seq_filter_post_rest (self);
-  if (!parent_class->set_caps (trans, in, out))
-    return FALSE;
-  self->live.out_info = info;
 
-  /* `emit` may have changed since the caps were agreed on: until they are
-   * again, anything of that many channels */
-  if (gst_seq_filter_follow_emit (self, emit)
-      || gst_seq_filter_follow_emit (self, EMIT_PREDICTION))
-    return TRUE;
-  for (emit = 1; emit < 1 << SEQ_N_OUTPUTS; emit++)
-    if (gst_seq_filter_follow_emit (self, emit))
-      return TRUE;
-  return FALSE;
+  g_mutex_lock (&self->build.lock);
+  if (plan_caps (self, &caps, emit, &error) && post)
+    rest = gst_seq_filter_take_rest (self);
+  new_stream = seq_host_carry_out (self->build.host, caps.plan);
+  g_mutex_unlock (&self->build.lock);
+  if (error) {
+    gst_seq_post_error (self, GST_MESSAGE_ERROR, error, NULL);
+    return FALSE;
+  }
+  if (rest)
+    gst_element_post_message (GST_ELEMENT (self), rest);
+
+  parent_class->set_caps (trans, in, out); /* keeps the info */
+  live->out_info = caps.out;
+  live->n_outputs = caps.n_outputs;
+  use_emit (self, caps.emit);
+  if (caps.emit == 0) /* the model is another since the caps were agreed on */
+    gst_base_transform_reconfigure_src (trans);
+  if (new_stream) {
+    g_free (live->part);
+    live->part = g_malloc (GST_AUDIO_INFO_BPF (&caps.in));
+    live->n_measured = 0;
+    gst_seq_filter_forget_position (self);
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -350,5 +389,4 @@ gst_seq_filter_init_caps (GstBaseTransformClass *klass)
   klass->accept_caps = accept_caps;
   klass->set_caps = set_caps;
   klass->transform_size = transform_size;
-  GST_AUDIO_FILTER_CLASS (klass)->setup = setup;
 }

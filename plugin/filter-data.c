@@ -117,10 +117,14 @@ submit_input_buffer (
   copy_settings (self);
   if (G_UNLIKELY (live->now.emit == 0)) {
     GST_ELEMENT_ERROR (self, LIBRARY, SETTINGS, (EMIT_IS_EMPTY), (NULL));
-    return GST_FLOW_ERROR;
+    ret = GST_FLOW_ERROR;
   }
   if (G_UNLIKELY (live->now.emit != live->emit) && ret == GST_FLOW_OK)
     gst_seq_filter_follow_emit (self, live->now.emit);
+  if (G_UNLIKELY (live->emit == 0) && ret == GST_FLOW_OK)
+    ret = GST_FLOW_NOT_NEGOTIATED;
+  if (G_UNLIKELY (ret != GST_FLOW_OK))
+    gst_clear_buffer (&trans->queued_buf);
   return ret;
 }
 

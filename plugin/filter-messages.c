@@ -98,8 +98,8 @@ gst_seq_filter_take_message (GstSeqFilter *self, SeqEngine *engine)
   return gst_message_new_element (GST_OBJECT (self), s);
 }
 
-void
-gst_seq_filter_post_rest (GstSeqFilter *self)
+GstMessage *
+gst_seq_filter_take_rest (GstSeqFilter *self)
 {
   SeqHandover *handover = self->live.handover;
   GstMessage *message = NULL;
@@ -108,6 +108,14 @@ gst_seq_filter_post_rest (GstSeqFilter *self)
   if (self->live.n_measured > 0 && handover->active)
     message = gst_seq_filter_take_message (self, handover->active);
   g_mutex_unlock (&handover->lock);
+  return message;
+}
+
+void
+gst_seq_filter_post_rest (GstSeqFilter *self)
+{
+  GstMessage *message = gst_seq_filter_take_rest (self);
+
   if (message)
     gst_element_post_message (GST_ELEMENT (self), message);
 }

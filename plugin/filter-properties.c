@@ -372,13 +372,9 @@ apply_settings (GstSeqFilter *self)
         g_strdup ("the former model goes on"));
 }
 
-/* Comes once for all properties of one g_object_set(). */
 static void
-dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
+apply_pending (GstSeqFilter *self)
 {
-  GstSeqFilter *self = GST_SEQ_FILTER (object);
-  GObjectClass *parent =
-      g_type_class_peek (g_type_parent (GST_TYPE_SEQ_FILTER));
   gboolean is_pending;
 
   GST_OBJECT_LOCK (self);
@@ -387,6 +383,16 @@ dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
   GST_OBJECT_UNLOCK (self);
   if (is_pending)
     apply_settings (self);
+}
+
+/* Comes once for all properties of one g_object_set(). */
+static void
+dispatch_properties_changed (GObject *object, guint n, GParamSpec **pspecs)
+{
+  GObjectClass *parent =
+      g_type_class_peek (g_type_parent (GST_TYPE_SEQ_FILTER));
+
+  apply_pending (GST_SEQ_FILTER (object));
   parent->dispatch_properties_changed (object, n, pspecs);
 }
 
@@ -398,6 +404,7 @@ set_state (GstSeqFilter *self, GBytes *state)
   g_autoptr (GError) error = NULL;
   gboolean runs;
 
+  apply_pending (self); /* what was set before it, in the same g_object_set() */
   g_mutex_lock (&build->lock);
   g_clear_error (&build->state_error);
   if (state

@@ -83,7 +83,7 @@ typedef struct {
   gboolean controlled;   /* a property has a control binding */
   GstAudioInfo out_info;
   guint n_outputs; /* channels of a prediction */
-  guint emit;      /* with the caps in force */
+  guint emit;      /* with the caps in force; 0: there are none that fit */
   GstEvent *names; /* of the input's channels (columns.h), or NULL */
   double mix;      /* at the end of the last buffer */
   GstClockTime next_pts;
@@ -150,7 +150,9 @@ guint64 gst_seq_filter_frames_to_message (GstSeqFilter *self);
 /* The message about the stretch so far; the next one begins. The hand-over's
  * lock is held; to be posted outside of it. */
 GstMessage *gst_seq_filter_take_message (GstSeqFilter *self, SeqEngine *engine);
-/* Posts the stretch so far, if there is any. */
+/* The message about the stretch so far; NULL: there is none. */
+GstMessage *gst_seq_filter_take_rest (GstSeqFilter *self);
+/* Posts it, if there is one. */
 void gst_seq_filter_post_rest (GstSeqFilter *self);
 GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
 

@@ -220,17 +220,19 @@ open_host (GstSeqFilter *self, GError **error)
   g_autoptr (SeqModelFile) file = NULL;
   g_autofree char *state_file = get_state_file (self);
   g_autoptr (GError) local = NULL;
+  gboolean opened = FALSE;
 
   gst_seq_filter_lock_build (self, TRUE, &model, &file, &local);
   if (!local && self->build.state_error)
     local = g_error_copy (self->build.state_error);
   if (!local)
-    seq_host_carry_out (host, seq_host_plan_open (host, &model, file, &local));
-  if (!local && state_file
+    opened = seq_host_carry_out (
+        host, seq_host_plan_open (host, &model, file, &local));
+  if (opened && state_file
       && seq_host_carry_out (
           host, seq_host_plan_state_file (host, state_file, &local)))
     gst_seq_filter_follow_settings (self);
-  if (local)
+  if (opened && local) /* there was no other state: that file was read */
     seq_host_close (host);
   gst_seq_filter_follow_host (self);
   g_mutex_unlock (&self->build.lock);
@@ -271,7 +273,8 @@ stop (GstBaseTransform *trans)
 
   gst_seq_filter_save (self);
   g_mutex_lock (&self->build.lock);
-  seq_host_close (self->build.host);
+  if (seq_host_is_open (self->build.host)) /* comes after a failed start, too */
+    seq_host_close (self->build.host);
   self->build.n_load_failures = 0;
   gst_seq_filter_follow_host (self);
   g_mutex_unlock (&self->build.lock);

@@ -27,7 +27,7 @@ done
 ln -s @plugin@ "$folder/plugins"
 
 export GST_PLUGIN_PATH_1_0="$folder/plugins" GST_PLUGIN_SYSTEM_PATH_1_0=
-export GST_PRESET_PATH=@source@/plugin/presets
+export SEQ_SOURCE=@source@ GST_PRESET_PATH=@source@/plugin/presets
 export GST_REGISTRY_1_0="$folder/registry"
 export GST_REGISTRY_FORK=no # a sanitized plugin loads in a sanitized process
 export HOME="$folder" XDG_DATA_HOME="$folder"

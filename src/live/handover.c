@@ -55,16 +55,25 @@ seq_handover_clear (SeqHandover *handover)
   g_mutex_clear (&handover->lock);
 }
 
-void
-seq_handover_publish (SeqHandover *handover, SeqEngine *engine)
+/* Takes away the engine that is pending, with its past for the one that takes
+ * its place. */
+static SeqEngine *
+replace_pending (SeqHandover *handover, SeqEngine *engine)
 {
-  g_autoptr (SeqEngine) replaced =
-      g_atomic_pointer_exchange (&handover->pending, NULL);
+  SeqEngine *replaced = g_atomic_pointer_exchange (&handover->pending, NULL);
 
   if (engine->has_past) /* is newer than a restart that was asked for */
     g_atomic_int_set (&handover->restart, FALSE);
   else if (replaced && replaced->has_past)
     engine->has_past = seq_stream_adopt (engine->stream, replaced->stream);
+  return replaced;
+}
+
+void
+seq_handover_publish (SeqHandover *handover, SeqEngine *engine)
+{
+  g_autoptr (SeqEngine) replaced = replace_pending (handover, engine);
+
   if (replaced)
     engine->n_fade = MAX (engine->n_fade, replaced->n_fade);
   g_atomic_pointer_set (&handover->pending, engine);
@@ -116,6 +125,22 @@ adopt (SeqHandover *handover, SeqEngine *engine)
   } else {
     retire (handover, old);
   }
+}
+
+void
+seq_handover_cut_over (
+    SeqHandover *handover, SeqEngine *engine, gboolean rewinds)
+{
+  g_autoptr (SeqEngine) replaced = replace_pending (handover, engine);
+
+  engine->n_fade = 0;
+  g_mutex_lock (&handover->lock);
+  seq_handover_end_fade (handover);
+  adopt (handover, engine);
+  if (rewinds)
+    seq_stream_rewind (engine->stream);
+  g_mutex_unlock (&handover->lock);
+  seq_handover_free_retired (handover);
 }
 
 SeqEngine *

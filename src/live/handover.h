@@ -49,8 +49,13 @@ void seq_handover_reset (SeqHandover *handover);
 
 /* Takes the engine. One that is still pending is replaced; if that had a past
  * from a state, the new engine inherits it. One thread at a time calls this
- * and seq_handover_free_retired(). */
+ * and the next two. */
 void seq_handover_publish (SeqHandover *handover, SeqEngine *engine);
+/* The same for an engine that goes to work now, without a fade: the frames that
+ * come have other caps. rewinds: with the carried state at its start. No thread
+ * may be streaming. */
+void seq_handover_cut_over (
+    SeqHandover *handover, SeqEngine *engine, gboolean rewinds);
 /* Frees retired engines. */
 void seq_handover_free_retired (SeqHandover *handover);
 /* The active stream forgets everything at the next buffer. Any thread. */

@@ -104,6 +104,12 @@ seq_plan_free (SeqPlan *plan)
   g_free (plan);
 }
 
+guint
+seq_plan_n_outputs (const SeqPlan *plan)
+{
+  return plan->engine ? seq_stream_n_outputs (plan->engine->stream) : 0;
+}
+
 /* A model that is there before the stream, or NULL. */
 static const SeqModel *
 found_model (const Request *request)
@@ -359,29 +365,11 @@ seq_host_plan_state_file (SeqHost *host, const char *path, GError **error)
 /* --- carrying out -----------------------------------------------------------
  */
 
-/* The engine goes to work with the state at its start, unless it is a saved
- * one. */
-static void
-adopt_now (SeqHost *host, gboolean is_saved)
-{
-  SeqHandover *handover = &host->handover;
-  SeqEngine *before, *engine;
-
-  g_mutex_lock (&handover->lock);
-  before = handover->active;
-  seq_handover_end_fade (handover);
-  engine = seq_handover_adopt_pending (handover);
-  if (before && !is_saved)
-    seq_stream_rewind (engine->stream);
-  g_mutex_unlock (&handover->lock);
-  seq_handover_free_retired (handover);
-}
-
 gboolean
 seq_host_carry_out (SeqHost *host, SeqPlan *plan_to_take)
 {
   g_autoptr (SeqPlan) plan = plan_to_take;
-  gboolean is_saved = FALSE;
+  SeqHandover *handover = &host->handover;
 
   if (!plan)
     return FALSE;
@@ -399,18 +387,21 @@ seq_host_carry_out (SeqHost *host, SeqPlan *plan_to_take)
   if (host->saved) {
     seq_stream_adopt (plan->engine->stream, host->saved);
     g_clear_pointer (&host->saved, seq_stream_free);
-    plan->engine->has_past = is_saved = TRUE;
+    plan->engine->has_past = TRUE;
   }
-  if (plan->at_once)
+  if (plan->at_once) {
+    gboolean rewinds = handover->active && !plan->engine->has_past;
+
     host->n_outputs = seq_stream_n_outputs (plan->engine->stream);
-  if (plan->ends_fade) {
-    g_mutex_lock (&host->handover.lock);
-    seq_handover_end_fade (&host->handover);
-    g_mutex_unlock (&host->handover.lock);
+    seq_handover_cut_over (handover, g_steal_pointer (&plan->engine), rewinds);
+    return TRUE;
   }
-  seq_handover_publish (&host->handover, g_steal_pointer (&plan->engine));
-  if (plan->at_once)
-    adopt_now (host, is_saved);
+  if (plan->ends_fade) {
+    g_mutex_lock (&handover->lock);
+    seq_handover_end_fade (handover);
+    g_mutex_unlock (&handover->lock);
+  }
+  seq_handover_publish (handover, g_steal_pointer (&plan->engine));
   return TRUE;
 }
 

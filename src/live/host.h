@@ -63,6 +63,9 @@ SeqPlan *seq_host_plan_state_file (
     SeqHost *host, const char *path, GError **error);
 
 void seq_plan_free (SeqPlan *plan);
+/* Channels of the prediction of the stream that it builds; 0: it builds none.
+ */
+guint seq_plan_n_outputs (const SeqPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqPlan, seq_plan_free)
 
 /* Takes the plan, which must be the host's latest; NULL: does nothing. Returns
