@@ -267,29 +267,56 @@ n_fixed (const SeqChain *chain)
   return seq_chain_learns (chain) ? chain->n_layers - 1 : chain->n_layers;
 }
 
+/* Reals of a lane's state that undo a block of the fixed layers. */
 static gsize
-fixed_state (const SeqChain *chain)
+undo_size (const SeqChain *chain)
 {
-  guint n = n_fixed (chain);
+  gsize n = 0;
 
-  return n < chain->n_layers ? chain->state_at[n] : chain->n_state;
+  for (guint i = 0; i < n_fixed (chain); i++)
+    n += chain->layers[i]->n_undo;
+  return n;
 }
 
 gsize
 seq_chain_saved (const SeqChain *chain, guint n_lanes)
 {
-  return n_lanes * fixed_state (chain);
+  return n_lanes * undo_size (chain);
+}
+
+static void
+save_states (const SeqChain *chain, const real *state, guint lanes, real *saved)
+{
+  for (guint lane = 0; lane < lanes; lane++, state += chain->n_state)
+    for (guint i = 0; i < n_fixed (chain); i++) {
+      gsize n = chain->layers[i]->n_undo;
+
+      memcpy (saved, state + chain->state_at[i], n * sizeof (real));
+      saved += n;
+    }
+}
+
+static void
+undo_states (const SeqChain *chain, const real *saved, guint lanes, real *state)
+{
+  for (guint lane = 0; lane < lanes; lane++, state += chain->n_state)
+    for (guint i = 0; i < n_fixed (chain); i++) {
+      gsize n = chain->layers[i]->n_undo;
+
+      memcpy (state + chain->state_at[i], saved, n * sizeof (real));
+      saved += n;
+    }
 }
 
 static gboolean
 all_finite (const real *rows, gsize n_rows, guint n, gsize stride)
 {
-  gboolean finite = TRUE;
+  real nothing = 0; /* or not a number */
 
-  for (gsize r = 0; r < n_rows; r++)
+  for (gsize r = 0; r < n_rows; r++, rows += stride)
     for (guint k = 0; k < n; k++)
-      finite &= rows[r * stride + k] - rows[r * stride + k] == 0;
-  return finite;
+      nothing += rows[k] - rows[k];
+  return nothing == 0;
 }
 
 /* One frame of the fixed layers; lanes whose numbers are not finite start
@@ -314,35 +341,42 @@ run_frame_safely (const SeqChain *chain, SeqWork *work, const SeqPass *pass)
   }
 }
 
+/* The fixed layers over at most SEQ_UNDO_FRAMES frames. */
+static void
+run_fixed_safely (
+    const SeqChain *chain, SeqWork *work, const SeqPass *pass, real *saved)
+{
+  guint n = n_fixed (chain), lanes = work->n_lanes;
+  guint width = chain->layers[n - 1]->n_out;
+  gsize stride = SEQ_PAD (width);
+
+  save_states (chain, pass->state, lanes, saved);
+  run_layers (chain, work, pass, 0, n);
+  if (G_LIKELY (
+          all_finite (work->rows[n - 1] + (gsize) pass->at * lanes * stride,
+              (gsize) pass->n_frames * lanes, width, stride)))
+    return;
+  undo_states (chain, saved, lanes, pass->state);
+  for (guint t = 0; t < pass->n_frames; t++) {
+    SeqPass frame = *pass;
+
+    frame.at += t;
+    frame.n_frames = 1;
+    run_frame_safely (chain, work, &frame);
+  }
+}
+
 void
 seq_chain_run_safely (
     const SeqChain *chain, SeqWork *work, const SeqPass *pass, real *saved)
 {
-  guint n = n_fixed (chain), lanes = work->n_lanes;
-  gsize size = fixed_state (chain);
+  guint n = n_fixed (chain);
+  SeqPass part = *pass;
 
-  for (guint lane = 0; lane < lanes; lane++)
-    memcpy (saved + lane * size, pass->state + lane * chain->n_state,
-        size * sizeof (real));
-  run_layers (chain, work, pass, 0, n);
-  if (n > 0) {
-    guint width = chain->layers[n - 1]->n_out;
-    gsize stride = SEQ_PAD (width);
-
-    if (G_UNLIKELY (
-            !all_finite (work->rows[n - 1] + (gsize) pass->at * lanes * stride,
-                (gsize) pass->n_frames * lanes, width, stride))) {
-      for (guint lane = 0; lane < lanes; lane++)
-        memcpy (pass->state + lane * chain->n_state, saved + lane * size,
-            size * sizeof (real));
-      for (guint t = 0; t < pass->n_frames; t++) {
-        SeqPass frame = *pass;
-
-        frame.at += t;
-        frame.n_frames = 1;
-        run_frame_safely (chain, work, &frame);
-      }
-    }
+  for (guint t = 0; n > 0 && t < pass->n_frames; t += part.n_frames) {
+    part.at = pass->at + t;
+    part.n_frames = MIN (SEQ_UNDO_FRAMES, pass->n_frames - t);
+    run_fixed_safely (chain, work, &part, saved);
   }
   run_layers (chain, work, pass, n, chain->n_layers);
   if (chain->skip)

@@ -44,8 +44,10 @@ seq_layer_new (const char *kind, GVariant *config, guint n_in, GError **error)
   layer->klass = klass;
   layer->config = g_steal_pointer (&dict);
   layer->n_in = n_in;
+  layer->n_undo = G_MAXSIZE;
   if (!klass->init (layer, layer->config, error))
     return NULL;
+  layer->n_undo = MIN (layer->n_undo, layer->n_state);
   g_assert (layer->n_weights % SEQ_TILE == 0 && layer->n_state % SEQ_TILE == 0
             && layer->n_tape % SEQ_TILE == 0);
   return g_steal_pointer (&layer);
@@ -65,6 +67,11 @@ seq_layer_free (SeqLayer *layer)
 {
   if (!layer)
     return;
+  if (layer->klass->clear)
+    layer->klass->clear (layer);
+  for (guint i = 0; i < layer->n_tensors; i++)
+    g_free (layer->tensors[i].name);
+  g_free (layer->tensors);
   g_variant_unref (layer->config);
   g_free (layer);
 }
@@ -215,13 +222,15 @@ guint
 seq_layer_add_tensor (
     SeqLayer *layer, const char *name, guint gates, guint rows, guint cols)
 {
-  SeqTensor *t = &layer->tensors[layer->n_tensors];
+  SeqTensor *t;
 
-  g_assert (layer->n_tensors < SEQ_MAX_TENSORS);
-  *t = (SeqTensor){ .name = name,
+  layer->tensors = g_renew (SeqTensor, layer->tensors, layer->n_tensors + 1);
+  t = &layer->tensors[layer->n_tensors];
+  *t = (SeqTensor){ .name = g_strdup (name),
     .gates = gates,
     .rows = rows,
     .cols = cols,
+    .taps = 1,
     .tile = SEQ_TILE,
     .tile_stride = (gsize) cols * gates * SEQ_TILE,
     .offset = layer->n_weights };

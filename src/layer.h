@@ -41,7 +41,8 @@ G_BEGIN_DECLS
 
 #define SEQ_MAX_WIDTH 16384 /* features between two layers */
 #define SEQ_MAX_UNITS 4096  /* of a recurrent layer; channels of a conv1d */
-#define SEQ_MAX_TENSORS 8   /* in one layer */
+/* Frames of a block that SeqLayer.n_undo can take back. */
+#define SEQ_UNDO_FRAMES 64
 
 /* One tensor of a layer, as PyTorch names and shapes it: [gates * rows, cols],
  * gates in PyTorch's order. In memory it is cut into tiles of `tile` rows:
@@ -53,9 +54,11 @@ G_BEGIN_DECLS
  * tile_stride (reals from one tile to the next) may be larger than
  * cols * gates * tile, when tensors share a block column by column. */
 typedef struct {
-  const char *name; /* "weight_ih", "bias", ... static */
+  char *name; /* "weight_ih", "bias", ...; the layer's */
   guint gates, rows, cols;
-  guint tile;        /* rows a tile, a divisor of SEQ_TILE or 16 n */
+  guint taps; /* of a convolution: columns go by tap, then by input, where
+               * PyTorch and files go by input, then by tap; else 1 */
+  guint tile; /* rows a tile, a divisor of SEQ_TILE or 16 n */
   gsize tile_stride; /* reals */
   gsize offset;      /* of gate 0, row 0, col 0 in the weights */
 } SeqTensor;
@@ -132,6 +135,9 @@ struct _SeqLayerClass {
    * n_out, tensors (offsets and all), n_weights, n_state, n_tape. Checks every
    * size before it multiplies. Control thread. */
   gboolean (*init) (SeqLayer *layer, GVariant *config, GError **error);
+  /* Frees what init() allocated, also where it failed half way. NULL: nothing
+   */
+  void (*clear) (SeqLayer *layer);
   /* Fills weights (given as zeros) with the usual random start. NULL: zeros */
   void (*seed) (const SeqLayer *layer, GRand *rand, real *weights);
   /* Fills what weights hold beside the tensors (quantised weights), once the
@@ -170,8 +176,11 @@ struct _SeqLayer {
   gsize n_weights;    /* reals, a multiple of SEQ_TILE */
   gsize n_state;      /* reals a lane, a multiple of SEQ_TILE */
   gsize n_tape;       /* reals a lane and frame, likewise */
+  gsize n_undo;       /* reals at the beginning of a state that, put back, undo
+                       * a block of up to SEQ_UNDO_FRAMES frames; n_state, unless
+                       * init() says less */
   guint n_tensors;
-  SeqTensor tensors[SEQ_MAX_TENSORS];
+  SeqTensor *tensors; /* [n_tensors], owned */
 };
 
 /**
