@@ -30,6 +30,10 @@ static const char *const configs[] = {
    " 'candidate': <'tanh'>}"),
   ("{'activation': <'sigmoid'>, 'states': <3>, 'hidden_size': <5>,"
    " 'sensor': <1>, 'cascade': <[@u 5, 40]>, 'groups': <1>}"),
+  "{'arrays': <[{'channels': <[5]>, 'dilations': <[uint32 1, 9]>}]>}",
+  ("{'arrays': <[{'channels': <[uint32 17]>, 'groups': <uint32 1>,"
+   " 'gating': <[uint32 1]>, 'head_channels': <3>, 'bottleneck': <2>,"
+   " 'head_kernel_size': <3>}]>}"),
   "{'hidden_size': <37>, 'precision': <'int16'>}",
   "{'hidden_size': <20>, 'precision': <'int8'>, 'bounded_input': <1>}",
 };

@@ -74,6 +74,23 @@ vec_store (real *p, vec v) /* aligned to a vector */
   *(vec *) p = v;
 }
 
+/* The first n elements, of which there may be more than SEQ_VEC; to any
+ * address. */
+SEQ_INLINE void
+vec_store_part (real *p, vec v, guint n)
+{
+  if (n >= SEQ_VEC) {
+    *(uvec *) p = v;
+    return;
+  }
+#if !defined(SEQ_DOUBLE) && defined(__AVX512F__)
+  _mm512_mask_storeu_ps (p, (__mmask16) ((1u << n) - 1), (__m512) v);
+#else
+  for (guint i = 0; i < n; i++)
+    p[i] = v[i];
+#endif
+}
+
 SEQ_INLINE vec
 vec_splat (real x)
 {
