@@ -72,6 +72,13 @@ hints_of (json_t *requires)
   json_t *value;
 
   g_variant_dict_init (&dict, NULL);
+  if (json_is_string (requires)) { /* in words */
+    const char *size = strstr (json_string_value (requires), "size ");
+
+    if (size)
+      g_variant_dict_insert (
+          &dict, "size", "d", g_ascii_strtod (size + 5, NULL));
+  }
   json_object_foreach (requires, key, value)
   {
     if (json_is_string (value))
@@ -1346,10 +1353,14 @@ main (int argc, char **argv)
   const char *shared = g_getenv ("SEQ_SHARED");
   g_autofree char *cases =
       g_build_filename (shared ? shared : "", "cases", NULL);
+  g_autofree char *nam =
+      g_build_filename (shared ? shared : "", "cases-nam", NULL);
 
   g_test_init (&argc, &argv, NULL);
   if (add_folders (cases, "case.json", "/io/case", test_case)
           + add_folders (cases, "bad.json", "/io/bad", test_bad)
+          + add_folders (nam, "case.json", "/io/case", test_case)
+          + add_folders (nam, "bad.json", "/io/bad", test_bad)
       == 0)
     g_test_add_func ("/io/case", test_absent);
   add_of_formats ("damage", test_damage, FALSE);

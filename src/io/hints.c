@@ -18,6 +18,9 @@ const SeqHint seq_hints[] = {
   { "head_activation", 's',
       .sentence = "between the layers of a head of several: tanh, relu, "
                   "sigmoid, softmax or elu" },
+  { "size", 'd', 0, 1,
+      .sentence = "of a NAM file that holds one model in several sizes: 0 for "
+                  "the smallest, 1 for the best, which is the default" },
   { "output_activation", 's', .general = TRUE,
       .sentence = "after the last layer: tanh, relu, sigmoid, softmax or elu" },
   { "residual", 'u', 0, SEQ_MAX_WIDTH, .general = TRUE,

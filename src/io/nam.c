@@ -1,10 +1,11 @@
-/* nam.c: Neural Amp Modeler, the LSTM architecture.
+/* nam.c: Neural Amp Modeler: which model of a file, and the LSTM architecture.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A flat list: per layer W [4 H][in + H] (weight_ih beside weight_hh), b [4 H],
- * h0 [H], c0 [H]; then the head's weight [out][H] and bias [out].
+ * An LSTM's weights are a flat list: per layer W [4 H][in + H] (weight_ih
+ * beside weight_hh), b [4 H], h0 [H], c0 [H]; then the head's weight [out][H]
+ * and bias [out].
  */
-#include "src/io/json.h"
+#include "src/io/nam.h"
 
 #include <string.h>
 
@@ -12,22 +13,13 @@
 
 typedef struct {
   guint n_layers, hidden_size, n_in, n_out;
-  double rate;
 } Facts;
 
 static gboolean
 read_facts (json_t *root, Facts *f, GError **error)
 {
   json_t *config = json_object_get (root, "config");
-  const char *architecture =
-      json_string_value (json_object_get (root, "architecture"));
 
-  if (g_strcmp0 (architecture, "LSTM") != 0) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "architecture is '%s'; expected LSTM",
-        architecture ? architecture : "missing");
-    return FALSE;
-  }
   if (!json_is_object (config)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "config is %s; expected an object",
@@ -40,8 +32,7 @@ read_facts (json_t *root, Facts *f, GError **error)
       || !seq_json_uint (
           config, "input_size", SEQ_MAX_UNITS, 1, &f->n_in, error)
       || !seq_json_uint (
-          config, "out_channels", SEQ_MAX_UNITS, 1, &f->n_out, error)
-      || !seq_json_double (root, "sample_rate", RATE, &f->rate, error))
+          config, "out_channels", SEQ_MAX_UNITS, 1, &f->n_out, error))
     return FALSE;
   if (f->n_layers >= 1 && f->hidden_size >= 1 && f->n_in >= 1 && f->n_out >= 1)
     return TRUE;
@@ -127,17 +118,17 @@ sniff (const SeqFile *file)
   return json_object_get (file->json, "architecture") != NULL;
 }
 
-static SeqModel *
-read_model (const SeqFile *file, GError **error)
+static SeqBuilder *
+build_lstm (json_t *root, GError **error)
 {
   g_autoptr (SeqBuilder) builder = NULL;
   g_autoptr (SeqArray) array = NULL;
   const double *at;
   Facts f;
 
-  if (!read_facts (file->json, &f, error))
+  if (!read_facts (root, &f, error))
     return NULL;
-  array = read_weights (json_object_get (file->json, "weights"), &f, error);
+  array = read_weights (json_object_get (root, "weights"), &f, error);
   if (!array)
     return NULL;
   builder = seq_reader_builder (f.n_in, array->n_values);
@@ -147,13 +138,58 @@ read_model (const SeqFile *file, GError **error)
       return NULL;
   if (!add_head (builder, &f, at, error))
     return NULL;
-  seq_builder_set_rate (builder, f.rate);
+  return g_steal_pointer (&builder);
+}
+
+static SeqBuilder *
+build_net (json_t *root, double size, GError **error)
+{
+  g_autoptr (SeqBuilder) builder = NULL;
+  g_auto (SeqNet) net = { 0 };
+  gsize n_values = 0;
+
+  if (!seq_nam_read_net (root, size, &net, error))
+    return NULL;
+  for (guint i = 0; i < net.n_parts; i++)
+    n_values += net.parts[i].values->len;
+  builder = seq_reader_builder (net.n_in, n_values);
+  return seq_net_add (&net, builder, error) ? g_steal_pointer (&builder) : NULL;
+}
+
+static SeqModel *
+read_model (const SeqFile *file, GError **error)
+{
+  g_autoptr (SeqBuilder) builder = NULL;
+  const char *architecture;
+  json_t *root;
+  double rate, size = -1;
+
+  if (g_variant_lookup (file->hints, "size", "d", &size)
+      && !seq_nam_has_sizes (file->json)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "option size is %g; expected none, since the file holds a single size",
+        size);
+    return NULL;
+  }
+  root = seq_nam_choose (file->json, size, error);
+  if (!root || !seq_json_double (root, "sample_rate", RATE, &rate, error))
+    return NULL;
+  architecture = json_string_value (json_object_get (root, "architecture"));
+  builder = g_strcmp0 (architecture, "LSTM") == 0
+                ? build_lstm (root, error)
+                : build_net (root, size, error);
+  if (!builder)
+    return NULL;
+  seq_builder_set_rate (builder, rate);
   return seq_reader_finish (builder, file, error);
 }
+
+static const char *const hints[] = { "size", NULL };
 
 const SeqFileFormat seq_format_nam = {
   .name = "NAM",
   .mark = "architecture",
+  .hints = hints,
   .sniff = sniff,
   .read = read_model,
 };

@@ -223,6 +223,13 @@ options_of (json_t *requires)
   const char *key;
   json_t *value;
 
+  if (json_is_string (requires)) { /* in words: "... size 0.5 ..." */
+    const char *size = strstr (json_string_value (requires), "size ");
+
+    fail_unless (size != NULL, "%s", json_string_value (requires));
+    gst_structure_set (options, "size", G_TYPE_DOUBLE,
+        g_ascii_strtod (size + strlen ("size "), NULL), NULL);
+  }
   json_object_foreach (requires, key, value)
   {
     if (json_is_string (value))
@@ -313,9 +320,12 @@ GST_START_TEST (cases)
   const char *shared = g_getenv ("SEQ_SHARED");
   g_autofree char *root =
       g_build_filename (shared ? shared : "", "cases", NULL);
+  g_autofree char *nam =
+      g_build_filename (shared ? shared : "", "cases-nam", NULL);
   g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (g_free);
 
   find_cases (root, all);
+  find_cases (nam, all);
   if (all->len == 0) {
     g_printerr ("SKIPPED: no reference cases in %s\n", root);
     return;
@@ -353,7 +363,7 @@ make_files (void)
   g_autofree char *amp_path = make_file ("amp", &amp);
   g_autofree char *forecast_path = make_file ("forecast", &predictor);
   g_autofree char *cut = path_of ("cut"), *text = path_of ("text");
-  g_autofree char *dict = path_of ("dict"), *nam = path_of ("wavenet");
+  g_autofree char *dict = path_of ("dict"), *nam = path_of ("catwavenet");
   g_autofree char *heads = path_of ("heads");
   g_autoptr (GBytes) ambiguous = NULL;
   g_autofree SeqTensorData *twice =
@@ -374,7 +384,8 @@ make_files (void)
       (gssize) g_bytes_get_size (bytes) - 5, NULL));
   g_assert_true (g_file_set_contents (text, "no model at all", -1, NULL));
   g_assert_true (g_file_set_contents (nam,
-      "{\"version\": \"0.5.1\", \"architecture\": \"WaveNet\", \"config\": {}, "
+      "{\"version\": \"0.5.1\", \"architecture\": \"CatWaveNet\", \"config\": "
+      "{}, "
       "\"weights\": [1]}",
       -1, NULL));
 }
@@ -394,8 +405,8 @@ GST_START_TEST (refusals)
     { "text", "", gst_stream_error_quark, GST_STREAM_ERROR_WRONG_TYPE,
         { "text", "safetensors" } },
     { "cut", "", gst_stream_error_quark, GST_STREAM_ERROR_DECODE, { "cut" } },
-    { "wavenet", "", gst_stream_error_quark, GST_STREAM_ERROR_NOT_IMPLEMENTED,
-        { "wavenet", "WaveNet" } },
+    { "catwavenet", "", gst_stream_error_quark,
+        GST_STREAM_ERROR_NOT_IMPLEMENTED, { "catwavenet", "CatWaveNet" } },
     { "heads", "", gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS,
         { "heads", "option head" } },
     { "dict", "model-options=options,nonlinearity=sine",
