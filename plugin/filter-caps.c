@@ -347,7 +347,7 @@ set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
   new_stream = seq_host_carry_out (self->build.host, caps.plan);
   g_mutex_unlock (&self->build.lock);
   if (error) {
-    gst_seq_post_error (self, GST_MESSAGE_ERROR, error, NULL);
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
     return FALSE;
   }
   if (rest)
@@ -360,6 +360,7 @@ set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
   if (caps.emit == 0) /* the model is another since the caps were agreed on */
     gst_base_transform_reconfigure_src (trans);
   if (new_stream) {
+    gst_seq_filter_warn_restless (self);
     g_free (live->part);
     live->part = g_malloc (GST_AUDIO_INFO_BPF (&caps.in));
     live->n_measured = 0;

@@ -10,6 +10,8 @@
 
 #include "src/io/load.h"
 
+#include <string.h>
+
 GParamSpec *gst_seq_filter_props[N_PROPS];
 
 static const BufferSettings default_buffer_settings = {
@@ -367,20 +369,61 @@ apply_settings (GstSeqFilter *self)
     gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
   }
+  gst_seq_filter_warn_restless (self);
   if (error)
     gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error,
         g_strdup ("the former model goes on"));
 }
 
+/* Tells the host where the knobs are now. */
+static void
+apply_knobs (GstSeqFilter *self)
+{
+  const BufferSettings *buffer = &self->settings.buffer;
+  double knobs[MAX_KNOBS];
+  guint n;
+
+  g_mutex_lock (&self->build.lock);
+  GST_OBJECT_LOCK (self);
+  n = buffer->n_knobs;
+  memcpy (knobs, buffer->knobs, n * sizeof *knobs);
+  GST_OBJECT_UNLOCK (self);
+  seq_host_set_knobs (self->build.host, knobs, n);
+  g_mutex_unlock (&self->build.lock);
+  gst_seq_filter_warn_restless (self);
+}
+
+void
+gst_seq_filter_warn_restless (GstSeqFilter *self)
+{
+  Build *build = &self->build;
+  gboolean rests, says;
+
+  g_mutex_lock (&build->lock);
+  rests = seq_host_rests (build->host);
+  says = !rests && !build->said_restless;
+  build->said_restless = !rests;
+  g_mutex_unlock (&build->lock);
+  if (says)
+    GST_ELEMENT_WARNING (self, STREAM, DECODE,
+        ("the model does not come to rest on silence; it begins with the state "
+         "after 65536 frames of it: set start=zeros in model-options to begin "
+         "from zeros"),
+        (NULL));
+}
+
 static void
 apply_pending (GstSeqFilter *self)
 {
-  gboolean is_pending;
+  gboolean is_pending, knobs_moved;
 
   GST_OBJECT_LOCK (self);
   is_pending = self->settings.is_pending;
-  self->settings.is_pending = FALSE;
+  knobs_moved = self->settings.knobs_moved;
+  self->settings.is_pending = self->settings.knobs_moved = FALSE;
   GST_OBJECT_UNLOCK (self);
+  if (knobs_moved)
+    apply_knobs (self);
   if (is_pending)
     apply_settings (self);
 }
@@ -445,6 +488,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   }
   GST_OBJECT_LOCK (self);
   emit = buffer->emit;
+  settings->knobs_moved |= id == PROP_PARAMS || is_knob (id);
   if (of_model) {
     settings->n_changes++;
     settings->is_pending = TRUE;

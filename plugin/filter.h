@@ -55,9 +55,10 @@ typedef struct {
 
 /* Guarded by the object lock. */
 typedef struct {
-  SeqSettings model;   /* as set: the host may not have heard of it yet */
-  guint n_changes;     /* of that */
-  gboolean is_pending; /* the host is to hear of a change */
+  SeqSettings model;    /* as set: the host may not have heard of it yet */
+  guint n_changes;      /* of that */
+  gboolean is_pending;  /* the host is to hear of a change */
+  gboolean knobs_moved; /* likewise, of the knobs */
   SeqSettings of_file; /* what the model file says: read where nothing is set */
   SeqNeeds needs;      /* of the model in force, for caps */
   GstStructure *model_options; /* as set */
@@ -72,6 +73,7 @@ typedef struct {
   SeqHost *host;
   GstStructure *model_options; /* that the host has */
   GError *state_error;         /* of a state that was set before the start */
+  gboolean said_restless;      /* of the model that runs: see below */
   guint64 n_load_failures;     /* model files that were refused */
 } Build;
 
@@ -122,6 +124,8 @@ guint gst_seq_filter_lock_build (GstSeqFilter *self, gboolean starts,
     SeqSettings *model, SeqModelFile **file, GError **error);
 /* Properties and caps speak of what is in force. The build lock is held. */
 void gst_seq_filter_follow_host (GstSeqFilter *self);
+/* Says once of a model that it never rests on silence. No lock is held. */
+void gst_seq_filter_warn_restless (GstSeqFilter *self);
 /* Properties of the model take the values that are in force. Likewise. */
 void gst_seq_filter_follow_settings (GstSeqFilter *self);
 

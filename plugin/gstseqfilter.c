@@ -76,8 +76,17 @@
  * | new rate, format or layout                      | reset        | kept    |
  * | another number of channels, another model, or a | reset        | reset   |
  * | property that makes the model another           |              |         |
+ * | #GstSeqFilter::rewind                           | reset        | kept    |
  * | #GstSeqFilter::reset, READY                     | reset        | reset   |
  * | EOS, and data after it                          | by timestamp | kept    |
+ *
+ * A reset goes back to zeros, or to the state that the model file brings. An
+ * effect whose file says so goes where a long silence leads to, with the knobs
+ * as they are set: so it gives no thump. GuitarML, AIDA-X, RTNeural and what
+ * `seqmodel train` makes as an effect are such; `start` in
+ * #GstSeqFilter:model-options says it of others, or says `zeros`. That state is
+ * computed by the thread that loads the model or sets a knob; a controller's
+ * curve does not move it.
  *
  * At EOS what was learnt is saved in #GstSeqFilter:state-file.
  *
@@ -129,7 +138,7 @@
 
 GST_DEBUG_CATEGORY (gst_seq_filter_debug);
 
-enum { SIGNAL_RESET, SIGNAL_SAVE, SIGNAL_SAVE_MODEL, N_SIGNALS };
+enum { SIGNAL_RESET, SIGNAL_REWIND, SIGNAL_SAVE, SIGNAL_SAVE_MODEL, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 static void
@@ -151,7 +160,13 @@ GST_ELEMENT_REGISTER_DEFINE (
 static void
 reset (GstSeqFilter *self)
 {
-  seq_handover_restart (self->live.handover);
+  seq_handover_begin_again (self->live.handover, SEQ_AGAIN_RESTART);
+}
+
+static void
+rewind_stream (GstSeqFilter *self)
+{
+  seq_handover_begin_again (self->live.handover, SEQ_AGAIN_REWIND);
 }
 
 static GBytes *
@@ -414,6 +429,15 @@ gst_seq_filter_class_init (GstSeqFilterClass *klass)
   signals[SIGNAL_RESET] = g_signal_new_class_handler ("reset",
       G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
       G_CALLBACK (reset), NULL, NULL, NULL, G_TYPE_NONE, 0);
+  /**
+   * GstSeqFilter::rewind:
+   *
+   * What is carried from frame to frame goes back to its start at the next
+   * buffer; what was learnt stays.
+   */
+  signals[SIGNAL_REWIND] = g_signal_new_class_handler ("rewind",
+      G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
+      G_CALLBACK (rewind_stream), NULL, NULL, NULL, G_TYPE_NONE, 0);
   /**
    * GstSeqFilter::save:
    *

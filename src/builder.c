@@ -12,6 +12,7 @@ struct _SeqBuilder {
   GPtrArray *layers;  /* SeqLayer */
   GPtrArray *weights; /* real *, one a layer */
   guint skip, n_signal, horizon;
+  SeqStart start;
   double rate;
   double *scales[4]; /* in_scale, in_shift, out_scale, out_shift */
   char *format;
@@ -173,6 +174,18 @@ seq_builder_set_horizon (SeqBuilder *builder, guint horizon)
   builder->horizon = horizon;
 }
 
+guint
+seq_builder_horizon (const SeqBuilder *builder)
+{
+  return builder->horizon;
+}
+
+void
+seq_builder_set_start (SeqBuilder *builder, SeqStart start)
+{
+  builder->start = start;
+}
+
 void
 seq_builder_set_scales (SeqBuilder *builder, const double *in_scale,
     const double *in_shift, const double *out_scale, const double *out_shift)
@@ -264,6 +277,7 @@ seq_builder_copy_facts (SeqBuilder *builder, const SeqModel *model)
   builder->n_signal = model->n_signal;
   builder->rate = model->rate;
   builder->horizon = model->horizon;
+  builder->start = model->start;
   if (model->normalised)
     seq_builder_set_scales (builder, model->in_scale, model->in_shift,
         model->out_scale, model->out_shift);
@@ -349,6 +363,7 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
           .skip = chain->skip,
           .rate = builder->rate,
           .horizon = builder->horizon,
+          .start = builder->start,
           .normalised = normalised,
           .in_scale = values_or (&builder->scales[0], chain->n_in, 1),
           .in_shift = values_or (&builder->scales[1], chain->n_in, 0),

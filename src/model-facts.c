@@ -65,6 +65,20 @@ seq_model_facts_build (
   return g_steal_pointer (&builder);
 }
 
+const char *
+seq_start_name (SeqStart start)
+{
+  return start == SEQ_START_SILENCE ? "silence" : "zeros";
+}
+
+SeqStart
+seq_start_find (const char *name)
+{
+  return name && g_str_equal (name, seq_start_name (SEQ_START_SILENCE))
+             ? SEQ_START_SILENCE
+             : SEQ_START_ZEROS;
+}
+
 double *
 seq_model_facts_scales (const SeqModel *model, gsize *n)
 {

@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 /* keys of metadata */
 #define SEQ_MODEL_KEY "seqfilter.model"
 #define SEQ_SNAPSHOT_KEY "seqfilter.snapshot"
+#define SEQ_START_KEY "seqfilter.start" /* beside either */
 
 /* layers (kind, options), n_in, skip, n_signal, horizon, rate */
 #define SEQ_MODEL_FACTS "a(sa{sv})uuuud"
@@ -31,6 +32,11 @@ void seq_model_facts_add (GVariantBuilder *tuple, const SeqModel *model);
  * SEQ_ERROR. Control thread. */
 SeqBuilder *seq_model_facts_build (
     GVariant *tuple, guint first, gsize max_weights, GError **error);
+
+/* "zeros" or "silence"; a word in a file that is missing (NULL) or another
+ * means zeros. */
+const char *seq_start_name (SeqStart start);
+SeqStart seq_start_find (const char *name);
 
 /* in_scale, in_shift, out_scale and out_shift in a row, n values. */
 double *seq_model_facts_scales (const SeqModel *model, gsize *n);

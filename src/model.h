@@ -23,18 +23,25 @@ G_BEGIN_DECLS
 typedef struct _SeqChain SeqChain;
 typedef struct _SeqModel SeqModel;
 
+/* Where a stream begins, and begins again. */
+typedef enum {
+  SEQ_START_ZEROS,  /* as the layers do: zeros, or the state in the file */
+  SEQ_START_SILENCE /* where a long silence leads to; of effects */
+} SeqStart;
+
 struct _SeqModel {
   gint ref_count; /* atomic; for ref and unref alone */
   const SeqChain *const chain;
   const real *const weights; /* [chain->n_weights] */
   const guint n_layers, n_in, n_out;
-  const guint n_signal;                /* the first inputs are signal; the other
-                                        * n_in - n_signal are knobs, 0..1 */
-  const guint skip;                    /* as SeqChain.skip */
-  const double rate;                   /* Hz; 0: any */
-  const guint horizon;                 /* frames that a forecast looks ahead; 0:
-                                        * an effect (output for the same frame),
-                                        * or unknown */
+  const guint n_signal; /* the first inputs are signal; the other
+                         * n_in - n_signal are knobs, 0..1 */
+  const guint skip;     /* as SeqChain.skip */
+  const double rate;    /* Hz; 0: any */
+  const guint horizon;  /* frames that a forecast looks ahead; 0:
+                         * an effect (output for the same frame),
+                         * or unknown */
+  const SeqStart start;
   const gboolean normalised;           /* in_ and out_ are the file's; otherwise
                                         * 1 and 0 */
   const double *in_scale, *in_shift;   /* [n_in] */

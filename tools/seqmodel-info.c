@@ -79,6 +79,8 @@ print_model (SeqModel *model, const char *path)
   if (model->horizon)
     g_print ("horizon: forecasts %u frame%s ahead\n", model->horizon,
         model->horizon == 1 ? "" : "s");
+  if (model->start == SEQ_START_SILENCE)
+    g_print ("start: where a long silence leads to\n");
   if (model->rate > 0)
     g_print ("sample rate: %g Hz\n", model->rate);
   else

@@ -16,10 +16,12 @@
 
 /* "0.5,0.2" as the stream's knobs. */
 static gboolean
-set_knobs (SeqStream *stream, const char *text, GError **error)
+set_knobs (SeqHost *host, const char *text, GError **error)
 {
+  SeqStream *stream = seq_host_handover (host)->active->stream;
   g_auto (GStrv) parts = g_strsplit (text, ",", -1);
   guint n = seq_stream_n_knobs (stream);
+  g_autofree double *values = g_new (double, n + 1);
 
   if (g_strv_length (parts) != n) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
@@ -30,7 +32,7 @@ set_knobs (SeqStream *stream, const char *text, GError **error)
   }
   for (guint i = 0; i < n; i++) {
     char *end;
-    double value = g_ascii_strtod (parts[i], &end);
+    double value = values[i] = g_ascii_strtod (parts[i], &end);
 
     if (end == parts[i] || *end || !(value >= 0 && value <= 1)) {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
@@ -40,6 +42,7 @@ set_knobs (SeqStream *stream, const char *text, GError **error)
     }
     seq_stream_set_knob (stream, i, value, 1);
   }
+  seq_host_set_knobs (host, values, n);
   return TRUE;
 }
 
@@ -213,7 +216,7 @@ run_file (const Options *o, GError **error)
   if (!recording)
     return FALSE;
   engine = open_engine (host, &settings, file, recording, error);
-  if (!engine || (o->params && !set_knobs (engine->stream, o->params, error)))
+  if (!engine || (o->params && !set_knobs (host, o->params, error)))
     return FALSE;
   y = run (engine, recording);
   return write_out (o->out, y, recording->n_frames,

@@ -76,7 +76,8 @@ def write_rtneural(path, net, kind):
                    "weights": [net.lin.weight.t().tolist(),
                                net.lin.bias.tolist()]})
     with open(path, "w") as f:
-        json.dump({"in_shape": [None, None, 1], "layers": layers}, f)
+        json.dump({"in_shape": [None, None, 1], "layers": layers,
+                   "start": "zeros"}, f)
 
 
 def write_floats(path, tensor):

@@ -1,22 +1,33 @@
 #!/usr/bin/env python3
-"""keras-to-rtneural.py MODEL OUT.json: a Keras model as RTNeural's JSON.
+"""keras-to-rtneural.py MODEL OUT.json [--effect]: a Keras model as RTNeural's
+JSON.
 
 MODEL is a .keras file of Keras 3, or a .h5 of Keras 2 with its architecture.
 LSTM, GRU, Dense and activations, as JSON because that says activations, which
 a state_dict cannot; `seqmodel convert OUT.json model.safetensors` goes on from
 there. Needs python3-h5py, and no Keras.
+
+It begins from zeros, as in Keras; with --effect where a long silence leads to.
 """
 import io
 import json
 import sys
 import zipfile
 
-import h5py
+try:
+    import h5py
+except ImportError:
+    sys.exit("h5py is missing; expected it: apt install python3-h5py, or "
+             "pip install h5py")
 
 
 def read_keras3(path):
     """Layers and, of each, its arrays: named by class and number, not name."""
     with zipfile.ZipFile(path) as z:
+        missing = {"config.json", "model.weights.h5"} - set(z.namelist())
+        if missing:
+            sys.exit("%s has no %s; expected a model that Keras 3 saved"
+                     % (path, " and no ".join(sorted(missing))))
         layers = json.loads(z.read("config.json"))["config"]["layers"]
         weights = h5py.File(io.BytesIO(z.read("model.weights.h5")), "r")
     seen = {}
@@ -30,6 +41,9 @@ def read_keras3(path):
 
 def read_keras2(path):
     with h5py.File(path, "r") as f:
+        if "model_config" not in f.attrs:
+            sys.exit("%s holds weights alone; expected the architecture, too: "
+                     "save it with model.save(), not save_weights()" % path)
         layers = json.loads(f.attrs["model_config"])["config"]["layers"]
         for layer in layers:
             group = f["model_weights"].get(layer["config"]["name"])
@@ -57,13 +71,24 @@ def convert(layer, arrays):
 
 
 def main():
-    source, target = sys.argv[1:3]
-    read = read_keras3 if zipfile.is_zipfile(source) else read_keras2
-    pairs = list(read(source))
+    args = [a for a in sys.argv[1:] if a != "--effect"]
+    if len(args) != 2:
+        sys.exit(__doc__)
+    source, target = args
+    try:
+        read = read_keras3 if zipfile.is_zipfile(source) else read_keras2
+        pairs = list(read(source))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        sys.exit("%s: %s; expected a .keras of Keras 3 or a .h5 of Keras 2"
+                 % (source, error))
     layers = [made for made in (convert(*p) for p in pairs) if made]
+    if not layers:
+        sys.exit("%s has no layer that computes something" % source)
     n_in = next(len(arrays[0]) for _, arrays in pairs if arrays)
     with open(target, "w") as f:
-        json.dump({"in_shape": [None, None, n_in], "layers": layers}, f)
+        json.dump({"in_shape": [None, None, n_in], "layers": layers,
+                   "start": "silence" if "--effect" in sys.argv else "zeros"},
+                  f)
 
 
 if __name__ == "__main__":

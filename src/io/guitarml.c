@@ -117,6 +117,7 @@ read_model (const SeqFile *file, GError **error)
   if (!builder || !check_layers (builder, &facts, error))
     return NULL;
   seq_builder_set_n_signal (builder, 1);
+  seq_builder_set_start (builder, SEQ_START_SILENCE);
   seq_builder_set_skip (builder, facts.skip);
   seq_builder_set_rate (builder, facts.rate);
   return seq_reader_finish (builder, file, error);

@@ -9,6 +9,8 @@
 
 static const char *const nonlinearities[] = { "tanh", "relu", NULL };
 
+static const char *const starts[] = { "zeros", "silence", NULL };
+
 const SeqHint seq_hints[] = {
   { "nonlinearity", 's', .words = nonlinearities,
       .sentence = "of an RNN in a state_dict: tanh or relu" },
@@ -18,6 +20,11 @@ const SeqHint seq_hints[] = {
   { "head_activation", 's',
       .sentence = "between the layers of a head of several: tanh, relu, "
                   "sigmoid, softmax or elu" },
+  { "modules", 's',
+      .sentence = "of a state_dict: the modules that run, in their order and "
+                  "with the activations between them, as in "
+                  "conv:2,relu,lstm,leaky_relu,fc (:2 is a dilation; a "
+                  "convolution looks back alone); others are left out" },
   { "size", 'd', 0, 1,
       .sentence = "of a NAM file that holds one model in several sizes: 0 for "
                   "the smallest, 1 for the best, which is the default" },
@@ -28,6 +35,11 @@ const SeqHint seq_hints[] = {
                   "inputs to the first n outputs; 0: none" },
   { "knobs", 'u', 0, SEQ_MAX_WIDTH, .general = TRUE,
       .sentence = "how many inputs, the last ones, are knobs from 0 to 1" },
+  { "start", 's', .words = starts, .general = TRUE,
+      .sentence = "of an effect: silence to begin where a long silence leads "
+                  "to, which is the default of GuitarML, AIDA-X, RTNeural and "
+                  "what seqmodel train makes; zeros to begin as PyTorch does, "
+                  "or with the state in the file" },
   { "rate", 'd', 1, SEQ_MAX_RATE, .general = TRUE,
       .sentence = "the sample rate that the model was made for, in Hz" },
   { NULL },

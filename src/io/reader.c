@@ -3,6 +3,8 @@
  */
 #include "src/io/reader.h"
 
+#include "src/model-facts.h"
+
 SeqArray *
 seq_array_new (const char *name)
 {
@@ -41,7 +43,7 @@ seq_reader_builder (guint n_in, gsize size)
 SeqModel *
 seq_reader_finish (SeqBuilder *builder, const SeqFile *file, GError **error)
 {
-  const char *activation;
+  const char *activation, *start;
   guint skip, knobs;
   double rate;
 
@@ -64,6 +66,17 @@ seq_reader_finish (SeqBuilder *builder, const SeqFile *file, GError **error)
       return NULL;
     }
     seq_builder_set_n_signal (builder, n_in - knobs);
+  }
+  if (g_variant_lookup (file->hints, "start", "&s", &start)) {
+    seq_builder_set_start (builder, seq_start_find (start));
+    if (seq_builder_horizon (builder) > 0
+        && seq_start_find (start) == SEQ_START_SILENCE) {
+      g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+          "option start is silence; expected zeros, as the model forecasts %u "
+          "frames ahead and is not an effect",
+          seq_builder_horizon (builder));
+      return NULL;
+    }
   }
   if (g_variant_lookup (file->hints, "rate", "d", &rate))
     seq_builder_set_rate (builder, rate);

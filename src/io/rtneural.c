@@ -4,7 +4,7 @@
  * Layers are listed in the order they run; matrices are [in][gates * out]; the
  * gates are Keras': i, f, c, o of an LSTM and z, r, h of a GRU. We also read
  * what AIDA-X adds (in_skip, in_gain, out_gain), and write "samplerate",
- * "knobs" and "horizon", which RTNeural ignores.
+ * "knobs", "horizon" and "start", which RTNeural ignores.
  */
 #include "src/io/rtneural.h"
 #include "src/model-facts.h"
@@ -365,19 +365,20 @@ write_nothing (const SeqModel *model, guint i)
 static const struct {
   const char *type;
   gboolean (*read) (SeqBuilder *builder, json_t *object, GError **error);
+  guint most;         /* lists of weights */
   gboolean activates; /* has the key activation */
   /* Writes the weights of a layer of the kind with this name. NULL: the layer
    * has options that cannot be stored */
   json_t *(*write) (const SeqModel *model, guint layer);
 } types[] = {
-  { "activation", NULL, TRUE, write_nothing },
-  { "batchnorm", read_batchnorm },
-  { "conv1d", read_conv1d, TRUE },
-  { "dense", read_dense, TRUE, write_dense },
-  { "gru", read_gru, FALSE, write_gru },
-  { "lstm", read_lstm, FALSE, write_lstm },
-  { "prelu", read_prelu },
-  { "time-distributed-dense", read_dense, TRUE },
+  { "activation", NULL, 0, TRUE, write_nothing },
+  { "batchnorm", read_batchnorm, 4 },
+  { "conv1d", read_conv1d, 2, TRUE },
+  { "dense", read_dense, 2, TRUE, write_dense },
+  { "gru", read_gru, 3, FALSE, write_gru },
+  { "lstm", read_lstm, 3, FALSE, write_lstm },
+  { "prelu", read_prelu, 1 },
+  { "time-distributed-dense", read_dense, 2, TRUE },
 };
 
 /* Whether a layer changes nothing when a model runs. RTNeural's exporter writes
@@ -445,6 +446,12 @@ read_layer (SeqBuilder *builder, json_t *object, guint nth, GError **error)
         "type is '%s'; expected one of %s", type ? type : "missing", known);
     return FALSE;
   }
+  if (count_weights (object) > types[i].most) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "weights has %" G_GSIZE_FORMAT " lists; expected at most %u of %s",
+        count_weights (object), types[i].most, type);
+    return FALSE;
+  }
   if (types[i].read && !types[i].read (builder, object, error))
     return FALSE;
   if (types[i].activates && activation && *activation
@@ -480,6 +487,17 @@ read_gain (json_t *root, const char *key, double *gain, GError **error)
   return TRUE;
 }
 
+/* Those who train with RTNeural make effects. */
+static SeqStart
+read_start (json_t *root, guint horizon)
+{
+  json_t *start = json_object_get (root, "start");
+
+  if (start || horizon > 0)
+    return seq_start_find (json_string_value (start));
+  return SEQ_START_SILENCE;
+}
+
 /* u = in_gain x, y = out_gain (net (u) + in_skip u) */
 static gboolean
 read_facts (SeqBuilder *builder, json_t *root, GError **error)
@@ -505,6 +523,7 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
   seq_builder_set_skip (builder, skip);
   seq_builder_set_n_signal (builder, n_in - knobs);
   seq_builder_set_horizon (builder, horizon);
+  seq_builder_set_start (builder, read_start (root, horizon));
   if (in_gain != 1 || out_gain != 1) {
     for (guint i = 0; i < n_in; i++)
       scales[i] = i == 0 ? in_gain : 1; /* knobs are not amplified */
@@ -676,6 +695,8 @@ write_model (const SeqModel *model, GError **error)
         root, "knobs", json_integer (chain->n_in - model->n_signal));
   if (model->horizon)
     json_object_set_new (root, "horizon", json_integer (model->horizon));
+  json_object_set_new (
+      root, "start", json_string (seq_start_name (model->start)));
   text = json_dumps (root, JSON_COMPACT | JSON_REAL_PRECISION (9));
   json_decref (root);
   return g_bytes_new_with_free_func (text, strlen (text), free, text);

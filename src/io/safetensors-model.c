@@ -174,6 +174,9 @@ write_model (const SeqModel *model, GError **error)
     g_hash_table_replace (metadata, g_strdup (key), g_strdup (value));
   g_hash_table_replace (metadata, g_strdup ("format"), g_strdup ("pt"));
   g_hash_table_replace (metadata, g_strdup (SEQ_MODEL_KEY), facts_of (model));
+  if (model->start != SEQ_START_ZEROS)
+    g_hash_table_replace (metadata, g_strdup (SEQ_START_KEY),
+        g_strdup (seq_start_name (model->start)));
   return seq_safetensors_write (
       (SeqTensorData *) tensors->data, tensors->len, metadata);
 }
@@ -188,27 +191,44 @@ sniff (const SeqFile *file)
          && g_hash_table_contains (file->tensors->metadata, SEQ_MODEL_KEY);
 }
 
-static gboolean
-bind (SeqBuilder *builder, guint layer, const SeqTensor *t,
-    const SeqSafetensors *file, const char *name, guint first_gate,
-    guint n_gates, GError **error)
+/* A tensor of the file, as doubles; NULL without an error: there is none. */
+static double *
+read_tensor (const SeqSafetensors *file, const char *name, gsize n_expected,
+    GHashTable *used, GError **error)
 {
   const SeqTensorData *data = seq_safetensors_find (file, name);
   g_autofree double *values = NULL;
-  gsize n, gate = (gsize) t->rows * t->cols;
+  gsize n;
 
-  if (!data) {
-    g_set_error (
-        error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "tensor '%s' is missing", name);
-    return FALSE;
-  }
+  if (!data)
+    return NULL;
+  g_hash_table_add (used, (gpointer) data);
   values = seq_tensor_data_to_doubles (data, &n, error);
-  if (!values)
-    return FALSE;
-  if (n != n_gates * gate) {
+  if (values && n != n_expected) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "tensor '%s' has %" G_GSIZE_FORMAT " values; expected %" G_GSIZE_FORMAT,
-        name, n, n_gates * gate);
+        name, n, n_expected);
+    return NULL;
+  }
+  return g_steal_pointer (&values);
+}
+
+static gboolean
+bind (SeqBuilder *builder, guint layer, const SeqTensor *t,
+    const SeqSafetensors *file, const char *name, guint first_gate,
+    guint n_gates, GHashTable *used, GError **error)
+{
+  gsize gate = (gsize) t->rows * t->cols;
+  g_autoptr (GError) local = NULL;
+  g_autofree double *values =
+      read_tensor (file, name, n_gates * gate, used, &local);
+
+  if (!values) {
+    if (local)
+      g_propagate_error (error, g_steal_pointer (&local));
+    else
+      g_set_error (
+          error, SEQ_ERROR, SEQ_ERROR_DAMAGED, "tensor '%s' is missing", name);
     return FALSE;
   }
   return seq_builder_set (builder, layer, t->name, name,
@@ -216,9 +236,55 @@ bind (SeqBuilder *builder, guint layer, const SeqTensor *t,
       error);
 }
 
+/* PyTorch's second bias, which is zero in what we write, but not after a
+ * training there: it adds to ours, except the n of a GRU, which is a tensor of
+ * its own. */
+static gboolean
+add_second_bias (SeqBuilder *builder, guint i, const Place *place,
+    const SeqSafetensors *file, GHashTable *used, GError **error)
+{
+  static const SeqLayout add = { .add = TRUE };
+  const SeqLayer *layer = seq_builder_layer (builder, i);
+  g_autofree char *name = name_of (layer, place, "bias_hh");
+  g_autoptr (GError) local = NULL;
+  g_autofree double *values = NULL;
+  gsize n = 0;
+
+  for (guint j = 0; j < layer->n_tensors; j++)
+    if (g_str_equal (layer->tensors[j].name, "bias"))
+      n = (gsize) layer->tensors[j].gates * layer->tensors[j].rows;
+  values = n ? read_tensor (file, name, n, used, &local) : NULL;
+  if (values && has_tensor (layer, "bias_hn"))
+    memset (values + n / 3 * 2, 0, n / 3 * sizeof *values);
+  if (local) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  return !values
+         || seq_builder_set (
+             builder, i, "bias", name, values, n, 1, &add, error);
+}
+
+static gboolean
+check_used (const SeqSafetensors *file, GHashTable *used, GError **error)
+{
+  for (guint i = 0; i < file->tensors->len; i++) {
+    const SeqTensorData *t = &g_array_index (file->tensors, SeqTensorData, i);
+
+    if (g_hash_table_contains (used, t))
+      continue;
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "tensor '%s' is not part of the model that " SEQ_MODEL_KEY " describes",
+        t->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
 {
+  g_autoptr (GHashTable) used = g_hash_table_new (NULL, NULL);
   guint n_layers = seq_builder_n_layers (builder);
   g_autofree const SeqLayer **layers = g_new (const SeqLayer *, n_layers);
   g_autofree Place *places = NULL;
@@ -226,7 +292,7 @@ bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
   for (guint i = 0; i < n_layers; i++)
     layers[i] = seq_builder_layer (builder, i);
   places = places_of (layers, n_layers);
-  for (guint i = 0; i < n_layers; i++)
+  for (guint i = 0; i < n_layers; i++) {
     for (guint j = 0; j < layers[i]->n_tensors; j++) {
       const SeqTensor *t = &layers[i]->tensors[j];
       gboolean hn =
@@ -234,11 +300,15 @@ bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
       g_autofree char *name =
           name_of (layers[i], &places[i], hn ? "bias_hh" : t->name);
 
-      if (!bind (
-              builder, i, t, file, name, hn ? 2 : 0, hn ? 3 : t->gates, error))
+      if (!bind (builder, i, t, file, name, hn ? 2 : 0, hn ? 3 : t->gates, used,
+              error))
         return FALSE;
     }
-  return TRUE;
+    if (is_recurrent (layers[i])
+        && !add_second_bias (builder, i, &places[i], file, used, error))
+      return FALSE;
+  }
+  return check_used (file, used, error);
 }
 
 static SeqModel *
@@ -270,6 +340,8 @@ read_model (const SeqFile *file, GError **error)
   }
   if (!bind_all (builder, file->tensors, error))
     return NULL;
+  seq_builder_set_start (
+      builder, seq_start_find (g_hash_table_lookup (metadata, SEQ_START_KEY)));
   scales = g_variant_get_child_value (facts, 1 + SEQ_N_MODEL_FACTS);
   values = g_variant_get_fixed_array (scales, &n, sizeof (double));
   if (n && !seq_model_facts_set_scales (builder, values, n, error)) {

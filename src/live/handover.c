@@ -44,7 +44,7 @@ seq_handover_reset (SeqHandover *handover)
   g_clear_pointer (&handover->active, seq_engine_free);
   g_clear_pointer (&handover->pending, seq_engine_free);
   seq_handover_free_retired (handover);
-  g_atomic_int_set (&handover->restart, FALSE);
+  g_atomic_int_set (&handover->again, SEQ_AGAIN_NOT);
   handover->n_swaps = 0;
 }
 
@@ -62,8 +62,8 @@ replace_pending (SeqHandover *handover, SeqEngine *engine)
 {
   SeqEngine *replaced = g_atomic_pointer_exchange (&handover->pending, NULL);
 
-  if (engine->has_past) /* is newer than a restart that was asked for */
-    g_atomic_int_set (&handover->restart, FALSE);
+  if (engine->has_past) /* is newer than what was asked for */
+    g_atomic_int_set (&handover->again, SEQ_AGAIN_NOT);
   else if (replaced && replaced->has_past)
     engine->has_past = seq_stream_adopt (engine->stream, replaced->stream);
   return replaced;
@@ -94,9 +94,14 @@ seq_handover_free_retired (SeqHandover *handover)
 }
 
 void
-seq_handover_restart (SeqHandover *handover)
+seq_handover_begin_again (SeqHandover *handover, SeqAgain how)
 {
-  g_atomic_int_set (&handover->restart, TRUE);
+  gint before;
+
+  do
+    before = g_atomic_int_get (&handover->again);
+  while (!g_atomic_int_compare_and_exchange (
+      &handover->again, before, MAX (before, (gint) how)));
 }
 
 static void
@@ -143,6 +148,19 @@ seq_handover_cut_over (
   seq_handover_free_retired (handover);
 }
 
+static void
+begin_again (SeqHandover *handover)
+{
+  gint how = g_atomic_int_and ((guint *) &handover->again, SEQ_AGAIN_NOT);
+
+  if (!handover->active)
+    return;
+  if (how == SEQ_AGAIN_RESTART)
+    seq_stream_restart (handover->active->stream);
+  else
+    seq_stream_rewind (handover->active->stream);
+}
+
 SeqEngine *
 seq_handover_adopt_pending (SeqHandover *handover)
 {
@@ -157,11 +175,8 @@ seq_handover_adopt_pending (SeqHandover *handover)
     if (engine)
       adopt (handover, engine);
   }
-  if (G_UNLIKELY (g_atomic_int_get (&handover->restart))) {
-    g_atomic_int_set (&handover->restart, FALSE);
-    if (handover->active)
-      seq_stream_restart (handover->active->stream);
-  }
+  if (G_UNLIKELY (g_atomic_int_get (&handover->again)))
+    begin_again (handover);
   return handover->active;
 }
 

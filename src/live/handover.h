@@ -33,12 +33,19 @@ SeqEngine *seq_engine_new (SeqStream *stream);
 void seq_engine_free (SeqEngine *engine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqEngine, seq_engine_free)
 
+typedef enum {
+  SEQ_AGAIN_NOT,
+  SEQ_AGAIN_REWIND, /* what is carried goes back to its start */
+  SEQ_AGAIN_RESTART /* it forgets what it has learnt, too */
+} SeqAgain;
+
 typedef struct {
   GMutex lock;        /* the streaming thread holds it during a buffer */
   SeqEngine *active;  /* guarded by lock; NULL until one is adopted */
   SeqEngine *pending; /* atomic */
   SeqEngine *retired; /* atomic; a list by next_retired */
-  gint restart;       /* atomic: the active stream is to forget everything */
+  gint again;         /* atomic, SeqAgain: how the active stream is to begin
+                       * again */
   guint64 n_swaps;    /* guarded by lock: engines adopted with a fade */
 } SeqHandover;
 
@@ -58,12 +65,12 @@ void seq_handover_cut_over (
     SeqHandover *handover, SeqEngine *engine, gboolean rewinds);
 /* Frees retired engines. */
 void seq_handover_free_retired (SeqHandover *handover);
-/* The active stream forgets everything at the next buffer. Any thread. */
-void seq_handover_restart (SeqHandover *handover);
+/* The active stream begins again at the next buffer. Any thread. */
+void seq_handover_begin_again (SeqHandover *handover, SeqAgain how);
 
 /* The rest is for any thread that holds the lock, and real-time safe. */
 
-/* Adopts a pending engine, unless one is still fading in, and does a restart
+/* Adopts a pending engine, unless one is still fading in, and begins again if
  * that was asked for. Returns the active engine. */
 SeqEngine *seq_handover_adopt_pending (SeqHandover *handover);
 /* Ends a fade: the engine that was fading in is heard alone. */

@@ -24,6 +24,9 @@ struct _SeqHost {
   gpointer data;
   SeqHandover handover;
   Request request; /* in force */
+  double *knobs;   /* [n_knobs], likewise */
+  guint n_knobs;
+  SeqRest *rest; /* where the latest stream begins, or NULL */
   gboolean is_open;
   SeqStream *saved;       /* a state that waits for a stream, or NULL */
   SeqStreamConfig config; /* of the latest stream, or of the saved one */
@@ -39,6 +42,7 @@ struct _SeqPlan {
                          * the engine; NULL: that of the host, */
   gboolean drops_saved; /* unless it goes */
   SeqEngine *engine;    /* to be published, or NULL */
+  SeqRest *rest;        /* where its stream begins, or NULL */
   SeqStreamConfig config;
   gboolean awaits_stream;
   gboolean at_once; /* adopt the engine now, with the state at its start */
@@ -101,6 +105,7 @@ seq_plan_free (SeqPlan *plan)
   clear_request (&plan->request);
   seq_stream_free (plan->saved);
   seq_engine_free (plan->engine);
+  seq_rest_unref (plan->rest);
   g_free (plan);
 }
 
@@ -146,6 +151,31 @@ set_saved_error (SeqStream *saved, SeqStream *stream, GError **error)
       n == 1 ? "" : "s");
 }
 
+/* Where a stream of this model begins; NULL: as its layers do. */
+static SeqRest *
+find_rest (const SeqHost *host, SeqModel *model, guint horizon, guint n_knobs)
+{
+  g_autofree double *knobs = g_new0 (double, n_knobs + 1);
+
+  if (!seq_rest_is_start (model, horizon))
+    return NULL;
+  for (guint k = 0; k < MIN (n_knobs, host->n_knobs); k++)
+    knobs[k] = CLAMP (host->knobs[k], 0, 1);
+  if (host->rest && seq_rest_suits (host->rest, model, knobs, n_knobs))
+    return seq_rest_ref (host->rest);
+  return seq_rest_new (model, knobs, n_knobs);
+}
+
+/* Gives the plan's stream, which no other thread has yet, its start. */
+static void
+plan_rest (const SeqHost *host, SeqPlan *plan, SeqStream *stream)
+{
+  plan->rest = find_rest (host, seq_stream_model (stream),
+      seq_stream_config (stream)->horizon, seq_stream_n_knobs (stream));
+  if (plan->rest)
+    seq_stream_set_rest (stream, seq_rest_ref (plan->rest));
+}
+
 /* Decides on the plan's model, and builds its engine if there is a stream.
  * rate: that the stream will have; 0: not known. */
 static gboolean
@@ -167,8 +197,11 @@ build (const SeqHost *host, SeqPlan *plan, guint rate, GError **error)
 
   if (!model)
     return FALSE;
-  if (request->n_channels == 0)
-    return TRUE; /* no more can be said without a stream */
+  if (request->n_channels == 0) { /* no more can be said without a stream */
+    plan->rest =
+        find_rest (host, model, config.horizon, model->n_in - model->n_signal);
+    return TRUE;
+  }
   stream = seq_stream_new (model, request->n_channels, &config, error);
   if (!stream) {
     if (request->file && !request->saved_model)
@@ -179,6 +212,7 @@ build (const SeqHost *host, SeqPlan *plan, guint rate, GError **error)
     set_saved_error (saved, stream, error);
     return FALSE;
   }
+  plan_rest (host, plan, stream);
   plan->config = config;
   plan->engine = seq_engine_new (g_steal_pointer (&stream));
   return TRUE;
@@ -309,6 +343,7 @@ seq_host_plan_state (SeqHost *host, GBytes *state, GError **error)
   plan->config = *seq_stream_config (saved);
   plan->awaits_stream = FALSE;
   if (host->request.n_channels > 0) {
+    plan_rest (host, plan, saved);
     plan->engine = seq_engine_new (g_steal_pointer (&saved));
     plan->engine->has_past = TRUE;
     plan->drops_saved = plan->ends_fade = TRUE;
@@ -382,6 +417,10 @@ seq_host_carry_out (SeqHost *host, SeqPlan *plan_to_take)
     seq_stream_free (host->saved);
     host->saved = g_steal_pointer (&plan->saved);
   }
+  if (plan->rest) {
+    seq_rest_unref (host->rest);
+    host->rest = g_steal_pointer (&plan->rest);
+  }
   if (!plan->engine)
     return TRUE;
   if (host->saved) {
@@ -405,9 +444,53 @@ seq_host_carry_out (SeqHost *host, SeqPlan *plan_to_take)
   return TRUE;
 }
 
+/* The stream that runs, or will; the lock is held. */
+static SeqStream *
+latest_stream (SeqHandover *handover)
+{
+  SeqEngine *active = seq_handover_adopt_pending (handover);
+  SeqEngine *pending = g_atomic_pointer_get (&handover->pending);
+  SeqEngine *engine = pending ? pending : active;
+
+  return engine ? engine->stream : NULL;
+}
+
+void
+seq_host_set_knobs (SeqHost *host, const double *knobs, guint n_knobs)
+{
+  SeqHandover *handover = &host->handover;
+  g_autoptr (SeqRest) rest = NULL;
+  SeqStream *stream;
+
+  g_free (host->knobs);
+  host->knobs = g_memdup2 (knobs, n_knobs * sizeof *knobs);
+  host->n_knobs = n_knobs;
+  g_mutex_lock (&handover->lock);
+  stream = latest_stream (handover);
+  g_mutex_unlock (&handover->lock);
+  /* which is freed by control threads alone */
+  if (stream)
+    rest = find_rest (host, seq_stream_model (stream),
+        seq_stream_config (stream)->horizon, seq_stream_n_knobs (stream));
+  if (!rest || rest == host->rest)
+    return;
+  seq_rest_unref (host->rest);
+  host->rest = seq_rest_ref (rest);
+  g_mutex_lock (&handover->lock);
+  rest = seq_stream_set_rest (stream, rest);
+  g_mutex_unlock (&handover->lock);
+}
+
+gboolean
+seq_host_rests (SeqHost *host)
+{
+  return !host->rest || host->rest->is_still;
+}
+
 void
 seq_host_close (SeqHost *host)
 {
+  g_clear_pointer (&host->rest, seq_rest_unref);
   seq_handover_reset (&host->handover);
   g_clear_pointer (&host->saved, seq_stream_free);
   g_clear_pointer (&host->request.file, seq_model_file_unref);
@@ -437,6 +520,7 @@ seq_host_free (SeqHost *host)
   seq_host_close (host);
   clear_request (&host->request);
   seq_handover_clear (&host->handover);
+  g_free (host->knobs);
   g_free (host);
 }
 

@@ -72,6 +72,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SeqPlan, seq_plan_free)
  * whether there was one. */
 gboolean seq_host_carry_out (SeqHost *host, SeqPlan *plan);
 
+/* The knobs are to be at these values: an effect that begins after silence
+ * begins where that leads to there. They turn with seq_stream_set_knob(). */
+void seq_host_set_knobs (SeqHost *host, const double *knobs, guint n_knobs);
+/* FALSE: the model is to begin after silence, on which it never rests. */
+gboolean seq_host_rests (SeqHost *host);
+
 /* Forgets stream, file and state. No other thread may be streaming. */
 void seq_host_close (SeqHost *host);
 

@@ -59,6 +59,9 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
 
   g_hash_table_insert (
       metadata, (gpointer) SEQ_SNAPSHOT_KEY, g_variant_print (facts, FALSE));
+  if (model->start != SEQ_START_ZEROS)
+    g_hash_table_insert (metadata, (gpointer) SEQ_START_KEY,
+        g_strdup (seq_start_name (model->start)));
   return seq_safetensors_write (tensors, G_N_ELEMENTS (tensors), metadata);
 }
 
@@ -93,6 +96,8 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   g_variant_get_child (facts, 1 + SEQ_N_MODEL_FACTS, "b", &normalised);
   g_variant_get_child (facts, 2 + SEQ_N_MODEL_FACTS, "&s", &format);
   seq_builder_set_format (builder, format);
+  seq_builder_set_start (builder,
+      seq_start_find (g_hash_table_lookup (file->metadata, SEQ_START_KEY)));
   if (normalised) {
     const SeqTensorData *tensor =
         seq_safetensors_find (file, "seqfilter.scales");

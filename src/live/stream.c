@@ -77,6 +77,7 @@ struct _SeqStream {
   SeqWork *work;         /* of all lanes, and */
   real *saved;           /* for seq_chain_run_safely() */
   Block block;           /* the frames in hand; memory reserved for them */
+  SeqRest *rest;         /* where it begins, or NULL: as its layers do */
   SeqStream *before;     /* fades out, or NULL */
   guint n_fade, n_faded; /* frames */
   /* carried */
@@ -398,6 +399,7 @@ seq_stream_free (SeqStream *stream)
   g_free (stream->learners);
   seq_work_free (stream->work);
   seq_free (stream->saved);
+  seq_rest_unref (stream->rest);
   seq_model_unref (stream->model);
   g_free (stream->fingerprint);
   seq_free (stream->memory);
@@ -475,16 +477,38 @@ seq_stream_fading (SeqStream *stream)
   return stream->before != NULL;
 }
 
-void
-seq_stream_rewind (SeqStream *stream)
+/* What is carried goes to its start, in all lanes. */
+static void
+rewind_lanes (SeqStream *stream)
 {
   const SeqChain *chain = stream->model->chain;
 
   for (guint l = 0; l < stream->n_lanes; l++)
     if (stream->learners)
       seq_learner_rewind (stream->learners[l]);
+    else if (stream->rest)
+      memcpy (lane_state (stream, l), stream->rest->state,
+          chain->n_state * sizeof (real));
     else
       seq_chain_rewind (chain, stream->model->weights, lane_state (stream, l));
+}
+
+SeqRest *
+seq_stream_set_rest (SeqStream *stream, SeqRest *rest)
+{
+  SeqRest *before = stream->rest;
+
+  g_return_val_if_fail (!rest || rest->n_knobs == stream->n_knobs, rest);
+  stream->rest = rest;
+  if (stream->carried->n_frames == 0)
+    rewind_lanes (stream);
+  return before;
+}
+
+void
+seq_stream_rewind (SeqStream *stream)
+{
+  rewind_lanes (stream);
   for (guint k = 0; k < stream->n_knobs; k++)
     finish_turn (&stream->knobs[k]);
   stream->before = NULL;
@@ -507,6 +531,8 @@ seq_stream_restart (SeqStream *stream)
       seq_learner_start (stream->learners[l], model->weights);
     else
       seq_chain_start (model->chain, model->weights, lane_state (stream, l));
+  if (stream->rest)
+    rewind_lanes (stream);
 }
 
 gboolean

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "src/live/rest.h"
 #include "src/live/samples.h"
 #include "src/live/score.h"
 #include "src/model.h"
@@ -107,6 +108,12 @@ gboolean seq_stream_fading (SeqStream *stream);
 void seq_stream_rewind (SeqStream *stream);
 /* Forgets everything learnt, too. Real-time safe. */
 void seq_stream_restart (SeqStream *stream);
+
+/* The stream begins here from now on, at once if no frame has gone by since it
+ * last began; NULL: as the layers do. The rest must be for its model and its
+ * number of knobs. Takes it, and returns the one before, for a control thread
+ * to give back. Real-time safe. */
+SeqRest *seq_stream_set_rest (SeqStream *stream, SeqRest *rest);
 
 /* Takes everything that was learnt and carried from another stream, if model
  * and shapes agree, and leaves it its own; returns whether they agree.

@@ -53,6 +53,8 @@ seq_prepare_model (
     return NULL;
   builder = seq_builder_new_from (model);
   seq_builder_set_horizon (builder, horizon);
+  seq_builder_set_start (
+      builder, horizon == 0 ? SEQ_START_SILENCE : SEQ_START_ZEROS);
   if (model->rate == 0)
     seq_builder_set_rate (builder, rate);
   return seq_builder_finish (builder, error);

@@ -219,7 +219,9 @@ read_file (const char *in, const char *name)
 static GstStructure *
 options_of (json_t *requires)
 {
-  GstStructure *options = gst_structure_new_empty ("options");
+  /* the cases begin so */
+  GstStructure *options =
+      gst_structure_new ("options", "start", G_TYPE_STRING, "zeros", NULL);
   const char *key;
   json_t *value;
 

@@ -87,7 +87,7 @@ def test_codes(model, raw, good, folder):
     copy = os.path.join(folder, "copy")
     shutil.copyfile(model, copy)
     table = [
-        (2, []), (0, ["--help"]), (2, ["fly"]),
+        (2, []), (0, ["--help"]), (0, ["--version"]), (2, ["fly"]),
         (0, ["info", "--help"]), (0, ["info", model]), (2, ["info"]),
         (2, ["info", "--bogus", model]), (2, ["info", "-o", "wings=2", model]),
         (2, ["info", "-o", "rate=fast", model]),
@@ -203,7 +203,7 @@ def test_cases(folder):
         if case.get("category", "core") != "core" or done.get(group, 0) == 4:
             continue
         model = os.path.join(path, case.get("model", "model.safetensors"))
-        options = []
+        options = ["-o", "start=zeros"]  # as the cases begin
         for key, value in (case.get("requires") or {}).items():
             options += ["-o", "%s=%s" % (key, value)]
         info = seqmodel("info", *options, model)

@@ -445,6 +445,8 @@ set_facts (SeqBuilder *builder, guint n_in, const Onnx__Model *file)
     else if (strcmp (key, "horizon") == 0 && number > 0
              && number <= SEQ_MAX_HORIZON)
       seq_builder_set_horizon (builder, (guint) number);
+    else if (strcmp (key, "start") == 0)
+      seq_builder_set_start (builder, seq_start_find (value));
     else
       seq_builder_set_metadata (builder, key, value);
   }
