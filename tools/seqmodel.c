@@ -65,6 +65,10 @@ main (int argc, char **argv)
     print_usage (stdout);
     return SEQMODEL_DONE;
   }
+  if (argc > 1 && g_str_equal (argv[1], "--version")) {
+    printf ("seqmodel %s\n", PACKAGE_VERSION);
+    return SEQMODEL_DONE;
+  }
   if (argc > 1)
     g_printerr ("seqmodel: there is no command '%s'\n", argv[1]);
   print_usage (stderr);

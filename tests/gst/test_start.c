@@ -289,7 +289,6 @@ GST_START_TEST (restless)
   set_caps (h, &f32_mono);
   play (h, 48000, 0);
   flush (h);
-  g_object_set (element, "params", NULL, NULL);
   play (h, 48000, 0);
   while ((message = gst_bus_pop (bus))) {
     if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING) {

@@ -8,6 +8,7 @@
  * allocated as protobuf-c does, so that it can free them.
  */
 #include "src/io/onnx/onnx.h"
+#include "src/model-facts.h"
 
 #include <math.h>
 #include <string.h>
