@@ -299,7 +299,7 @@ decode_list (const Onnx__Tensor *tensor, double *values, gsize n)
   if (found != n)
     return FALSE;
   for (gsize i = 0; i < n; i++) {
-    guint16 half;
+    guint64 half; /* as wide as anything that decode() reads */
 
     if (tensor->data_type == SEQ_ONNX_FLOAT) {
       values[i] = tensor->float_data[i];
@@ -308,7 +308,7 @@ decode_list (const Onnx__Tensor *tensor, double *values, gsize n)
     } else if (tensor->data_type == SEQ_ONNX_INT64) {
       values[i] = (double) tensor->int64_data[i];
     } else if (halves) {
-      half = GUINT16_TO_LE ((guint16) tensor->int32_data[i]);
+      half = GUINT64_TO_LE ((guint16) tensor->int32_data[i]);
       decode ((guint8 *) &half, tensor->data_type, &values[i], 1);
     } else {
       values[i] = tensor->int32_data[i];
