@@ -36,8 +36,8 @@ ALLOWED = {
       <cairo.h> <cairo-svg.h> <jansson.h>""",
     "bench/": """bench/*.h tests/*.h tests/gst/filter.h tools/bench.h src/*.h src/live/*.h src/io/*.h
       src/text/*.h src/train/*.h <cairo.h> <jansson.h> <sys/resource.h> <gst/*>""",
-    "tests/": """tests/*.h src/*.h src/live/*.h src/io/*.h src/text/*.h src/train/*.h
-      onnx.pb-c.h <jansson.h> <sys/file.h> <sys/wait.h>""",
+    "tests/": """tests/*.h tests/fuzz/*.h src/*.h src/live/*.h src/io/*.h src/text/*.h src/train/*.h
+      onnx.pb-c.h <jansson.h> <sys/file.h> <sys/resource.h> <sys/wait.h>""",
     "tests/gst/": """tests/gst/*.h plugin/*.h src/*.h src/live/*.h src/io/*.h
       src/text/*.h
       <gst/*> <dlfcn.h> <jansson.h> <linux/futex.h> <pthread.h>

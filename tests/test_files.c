@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -287,6 +288,34 @@ test_failures (Place *place, gconstpointer unused)
   g_assert_cmpuint (count_descriptors (), ==, n);
 }
 
+/* Where the disk takes no more, as where a file may not grow, the old file
+ * stays and nothing is left beside it. */
+static void
+test_full (Place *place, gconstpointer unused)
+{
+  g_autofree char *text = g_strnfill (1 << 16, 'x');
+  g_autoptr (GBytes) bytes = bytes_of (text);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) names = NULL;
+  void (*before) (int) = signal (SIGXFSZ, SIG_IGN);
+  struct rlimit limit, low;
+  gboolean saved;
+
+  write_text (place->path, "old");
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &limit), ==, 0);
+  low = (struct rlimit){ 1 << 15, limit.rlim_max };
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &low), ==, 0);
+  saved = seq_save_bytes (place->path, bytes, &error);
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &limit), ==, 0);
+  signal (SIGXFSZ, before);
+  g_assert_false (saved);
+  g_assert_cmpint (error->domain, ==, G_FILE_ERROR);
+  g_assert_nonnull (strstr (error->message, place->path));
+  assert_text (place->path, "old");
+  names = list (place->folder);
+  g_assert_cmpuint (names->len, ==, 1);
+}
+
 /* --- kills -------------------------------------------------------------------
  */
 
@@ -409,6 +438,7 @@ main (int argc, char **argv)
     { "/files/mode", test_mode },
     { "/files/links", test_links },
     { "/files/failures", test_failures },
+    { "/files/full", test_full },
     { "/files/leftovers", test_leftovers },
     { "/files/kills", test_kills },
   };

@@ -1,4 +1,4 @@
-# setup.sh: sourced by demo.sh and check.sh: steps, logs, packages, build.
+# setup.sh: sourced by the other scripts: steps, logs, packages, build.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 set -eu
@@ -89,9 +89,12 @@ build () {
   quietly ninja -C "$1"
 }
 
-# One run at a time works in this folder.
-exec 9<tools/setup.sh
-flock -n 9 || {
-  step "wait for another run in this folder to end"
-  flock 9
-}
+# One run at a time works in this folder: this one, or the script that calls it.
+if [ "${SEQ_FOLDER:-}" != "$PWD" ]; then
+  exec 9<tools/setup.sh
+  flock -n 9 || {
+    step "wait for another run in this folder to end"
+    flock 9
+  }
+  export SEQ_FOLDER="$PWD"
+fi

@@ -1,20 +1,14 @@
 /* fuzz_model.c: model files of any format, thrown at the loader.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * One template for all formats, since the loader finds them by content. What
+ * One target for all formats, since the loader finds them by content. What
  * loads is run for a few frames, and written and read again in every format
- * that holds it. Built in two ways:
- *
- *   -Dfuzz=true with clang: a libFuzzer target;
- *     build-fuzz/tests/fuzz/fuzz_model CORPUS -max_total_time=600
- *   otherwise: a program that replays the files it is given, as a test.
+ * that holds it.
  */
 #include "src/io/format.h"
 #include "src/io/load.h"
 #include "src/chain.h"
-#include "src/live/snapshot.h"
-
-int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
+#include "tests/fuzz/fuzz.h"
 
 static void
 run_model (const SeqModel *model)
@@ -56,7 +50,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   g_autoptr (GError) error = NULL;
   g_autoptr (SeqModel) model =
       seq_model_load_bytes (bytes, "fuzz", NULL, NULL, &error);
-  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, NULL);
 
   if (!model != !!error)
     g_error ("neither a model nor an error");
@@ -69,30 +62,3 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
       write_and_read (model, formats[i]);
   return 0;
 }
-
-#ifndef SEQ_FUZZ
-int
-main (int argc, char **argv)
-{
-  guint n = 0;
-
-  for (int i = 1; i < argc; i++) {
-    g_autoptr (GDir) dir = g_dir_open (argv[i], 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name (dir))) {
-      g_autofree char *path = g_build_filename (argv[i], name, NULL);
-      g_autofree char *data = NULL;
-      gsize size;
-
-      if (!g_file_get_contents (path, &data, &size, NULL))
-        continue;
-      g_print ("# %s\n", name);
-      LLVMFuzzerTestOneInput ((const guint8 *) data, size);
-      n++;
-    }
-  }
-  g_print ("ok 1 - %u inputs replayed\n1..1\n", n);
-  return n == 0;
-}
-#endif

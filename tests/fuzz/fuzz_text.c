@@ -3,15 +3,13 @@
  *
  * The first byte says with which options it is read, the second how it is cut.
  * Rows must be the same in any cuts, and what is written must be read again.
- * Built in two ways; see fuzz_model.c.
  */
 #include "src/text/text.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <string.h>
 
 #define MAX_VALUES (1 << 20) /* a short text may stand for many */
-
-int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
 
 static const char *const tags[] = { "h", "sensor", NULL };
 static const char *const columns[] = { "a", "2", NULL };
@@ -211,30 +209,3 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   write_all (format, &options, text, size);
   return 0;
 }
-
-#ifndef SEQ_FUZZ
-int
-main (int argc, char **argv)
-{
-  guint n = 0;
-
-  for (int i = 1; i < argc; i++) {
-    g_autoptr (GDir) dir = g_dir_open (argv[i], 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name (dir))) {
-      g_autofree char *path = g_build_filename (argv[i], name, NULL);
-      g_autofree char *data = NULL;
-      gsize size;
-
-      if (!g_file_get_contents (path, &data, &size, NULL))
-        continue;
-      g_print ("# %s\n", name);
-      LLVMFuzzerTestOneInput ((const guint8 *) data, size);
-      n++;
-    }
-  }
-  g_print ("ok 1 - %u inputs replayed\n1..1\n", n);
-  return n == 0;
-}
-#endif
