@@ -31,7 +31,7 @@ for target in "$@"; do
   [ -d "$seeds" ] || seeds=tests/fuzz/corpus
   step "$target for $minutes minutes"
   status=0
-  build-fuzz/tests/fuzz/fuzz_$target -max_total_time=$((minutes * 60)) \
+  SEQ_ISA=c build-fuzz/tests/fuzz/fuzz_$target -max_total_time=$((minutes * 60)) \
     -max_len=16384 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 \
     -dict=build-fuzz/corpus/dictionary -artifact_prefix="build-fuzz/$target-" \
     build-fuzz/corpus/$target "$seeds" >"$log" 2>&1 || status=$?
