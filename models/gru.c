@@ -411,10 +411,16 @@ static const CellKind gru_kind = {
   .grad_alone = gru_grad_alone,
 };
 
+CELL_APART
+gru_run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
+{
+  few_run_all (layer, &gru_kind, block, first, n);
+}
+
 static void
 gru_run (const SeqLayer *layer, const SeqBlock *block)
 {
-  cell_run (layer, &gru_kind, block);
+  cell_run (layer, &gru_kind, block, gru_run_few);
 }
 
 static void

@@ -370,10 +370,17 @@ static const CellKind lstm_kind = {
   .grad_alone = lstm_grad_alone,
 };
 
+CELL_APART
+lstm_run_few (
+    const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
+{
+  few_run_all (layer, &lstm_kind, block, first, n);
+}
+
 static void
 lstm_run (const SeqLayer *layer, const SeqBlock *block)
 {
-  cell_run (layer, &lstm_kind, block);
+  cell_run (layer, &lstm_kind, block, lstm_run_few);
 }
 
 static void

@@ -262,10 +262,17 @@ static const CellKind mingru_kind = {
   .grad_alone = mingru_grad_alone,
 };
 
+CELL_APART
+mingru_run_few (
+    const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
+{
+  few_run_all (layer, &mingru_kind, block, first, n);
+}
+
 static void
 mingru_run (const SeqLayer *layer, const SeqBlock *block)
 {
-  cell_run (layer, &mingru_kind, block);
+  cell_run (layer, &mingru_kind, block, mingru_run_few);
 }
 
 static void

@@ -280,10 +280,16 @@ static const CellKind rnn_kind = {
   .grad_alone = rnn_grad_alone,
 };
 
+CELL_APART
+rnn_run_few (const SeqLayer *layer, const SeqBlock *block, guint first, guint n)
+{
+  few_run_all (layer, &rnn_kind, block, first, n);
+}
+
 static void
 rnn_run (const SeqLayer *layer, const SeqBlock *block)
 {
-  cell_run (layer, &rnn_kind, block);
+  cell_run (layer, &rnn_kind, block, rnn_run_few);
 }
 
 static void

@@ -265,7 +265,8 @@ few_run (const Cell *cell, const CellKind *kind, const SeqBlock *block,
         SEQ_STRIPS (layer->n_out) * SEQ_VEC * sizeof (real));
 }
 
-/* n lanes, as many at a time as take turns or share the weights. */
+/* n lanes, as many at a time as take turns or share the weights. A kind makes a
+ * function of its own of it: CELL_APART. */
 SEQ_INLINE void
 few_run_all (const SeqLayer *layer, const CellKind *kind, const SeqBlock *block,
     guint first, guint n)
@@ -328,10 +329,19 @@ cell_grouped (const SeqLayer *layer, const CellKind *kind)
   return !layer->quantised && (!kind->grouped || kind->grouped (layer));
 }
 
+/* A kind's function that runs n lanes from `first` on with few_run_all(). */
+typedef void (*FewRun) (
+    const SeqLayer *layer, const SeqBlock *block, guint first, guint n);
+
+/* Keeps it a function: in one with the groups' loops there would be so many
+ * that the compiler no longer keeps their sums in registers. */
+#define CELL_APART static __attribute__ ((noinline)) void
+
 /* run() of a kind: groups where its options and the number of lanes allow them,
  * the other lanes a few at a time. */
 SEQ_INLINE void
-cell_run (const SeqLayer *layer, const CellKind *kind, const SeqBlock *block)
+cell_run (const SeqLayer *layer, const CellKind *kind, const SeqBlock *block,
+    FewRun run_few)
 {
   const GroupKind *group = &kind->group;
   gboolean grouped = cell_grouped (layer, kind);
@@ -341,7 +351,7 @@ cell_run (const SeqLayer *layer, const CellKind *kind, const SeqBlock *block)
     vecs = grouped ? group_vecs (layer, block, lane) : 0;
     n = vecs ? vecs * SEQ_VEC : MIN (block->n_lanes - lane, LANES_FEW);
     if (vecs == 0)
-      few_run_all (layer, kind, block, lane, n);
+      run_few (layer, block, lane, n);
     else if (vecs == 1 && keep)
       group_run (layer, group, block, lane, 1, TRUE);
     else if (vecs == 1)

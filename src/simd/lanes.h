@@ -36,14 +36,6 @@
 #define GROUP_SUMS 12
 #endif
 
-/* A loop over registers, whose number is a constant. (Unrolled, a sanitizer's
- * checks take the compiler minutes.) */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNROLL(i, n) for (guint i = 0; i < (n); i++)
-#else
-#define UNROLL(i, n) _Pragma ("GCC unroll 32") for (guint i = 0; i < (n); i++)
-#endif
-
 /* Vectors of the group that begins with a lane; 0: none, it is one of a few. A
  * vector that is partly filled is used when fewer elements stay idle in it than
  * in strips of units; there is no room for it in a tape. */

@@ -35,23 +35,25 @@ add_strip_products (vec *acc, CONSTANT guint n_rows, CONSTANT guint n_gates,
   guint k = 0;
 
   for (; k + 2 <= n; k += 2, w += 2 * step)
-    for (guint g = 0; g < n_gates; g++) {
+    UNROLL (g, n_gates)
+    {
       vec even_w = vec_load (w + g * SEQ_TILE);
       vec odd_w = vec_load (w + step + g * SEQ_TILE);
 
-      for (guint r = 0; r < n_rows; r++) {
+      UNROLL (r, n_rows)
+      {
         guint i = r * n_gates + g;
 
         acc[i] = vec_fma (even_w, vec_splat (x[r][k]), acc[i]);
         odd[i] = vec_fma (odd_w, vec_splat (x[r][k + 1]), odd[i]);
       }
     }
-  for (guint i = 0; i < n_rows * n_gates; i++)
-    acc[i] += odd[i];
+  UNROLL (i, n_rows * n_gates)
+  acc[i] += odd[i];
   if (k < n)
-    for (guint i = 0; i < n_rows * n_gates; i++)
-      acc[i] = vec_fma (vec_load (w + i % n_gates * SEQ_TILE),
-          vec_splat (x[i / n_gates][k]), acc[i]);
+    UNROLL (i, n_rows * n_gates)
+  acc[i] = vec_fma (vec_load (w + i % n_gates * SEQ_TILE),
+      vec_splat (x[i / n_gates][k]), acc[i]);
 }
 
 /* The same for a single row. */

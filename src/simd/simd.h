@@ -56,6 +56,14 @@ typedef gint32 ivec __attribute__ ((vector_size (SEQ_VEC * sizeof (gint32))));
  * unrolled and their sums kept in registers, and branches on it vanish. */
 #define CONSTANT const
 
+/* A loop over registers, whose number is a constant. (Unrolled, a sanitizer's
+ * checks take the compiler minutes.) */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNROLL(i, n) for (guint i = 0; i < (n); i++)
+#else
+#define UNROLL(i, n) _Pragma ("GCC unroll 32") for (guint i = 0; i < (n); i++)
+#endif
+
 SEQ_INLINE vec
 vec_load (const real *p) /* aligned to a vector */
 {
