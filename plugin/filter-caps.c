@@ -212,12 +212,10 @@ accept_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps)
   return gst_caps_can_intersect (caps, template);
 }
 
-gboolean
-gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps)
+/* Whether the stream can have that; if not, `error` says it of the model. */
+static gboolean
+check_stream (GstSeqFilter *self, guint n_channels, guint rate, GError **error)
 {
-  const GstStructure *s = gst_caps_get_structure (caps, 0);
-  gint rate = 0, channels = 0;
-  g_autoptr (GError) error = NULL;
   g_autofree char *whose = NULL;
   SeqNeeds needs;
 
@@ -225,10 +223,73 @@ gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps)
   needs = self->settings.needs;
   whose = g_strdup (self->settings.model.model_file);
   GST_OBJECT_UNLOCK (self);
+  return seq_check_needs (
+      &needs, whose && *whose ? whose : "the state", n_channels, rate, error);
+}
+
+/* A peer that asks for caps of another rate, and for those alone, gives up
+ * without a word of why: say it for the peer, once. */
+static void
+warn_of_rate (GstSeqFilter *self, GstCaps *asked, GstCaps *possible)
+{
+  g_autoptr (GstCaps) template = NULL;
+  g_autoptr (GError) error = NULL;
+  gint rate = 0;
+  gboolean says;
+
+  if (!asked || !gst_caps_is_empty (possible) || gst_caps_is_empty (asked)
+      || gst_caps_is_any (asked)
+      || !gst_structure_get_int (
+          gst_caps_get_structure (asked, 0), "rate", &rate))
+    return;
+  template = gst_pad_get_pad_template_caps (GST_BASE_TRANSFORM_SINK_PAD (self));
+  if (!gst_caps_can_intersect (asked, template)
+      || check_stream (self, 0, (guint) rate, &error))
+    return;
+  GST_OBJECT_LOCK (self);
+  says = self->settings.said_rate != rate;
+  self->settings.said_rate = rate;
+  GST_OBJECT_UNLOCK (self);
+  if (says)
+    gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error, NULL);
+}
+
+static gboolean
+query (GstBaseTransform *trans, GstPadDirection direction, GstQuery *query)
+{
+  GstSeqFilter *self = GST_SEQ_FILTER (trans);
+  gboolean done = parent_class->query (trans, direction, query);
+  GstCaps *asked, *possible;
+
+  if (!done || direction != GST_PAD_SINK
+      || GST_QUERY_TYPE (query) != GST_QUERY_CAPS
+      || get_needed_rate (self) == 0)
+    return done;
+  gst_query_parse_caps (query, &asked);
+  gst_query_parse_caps_result (query, &possible);
+  if (asked && possible)
+    warn_of_rate (self, asked, possible);
+  return done;
+}
+
+gboolean
+gst_seq_filter_check_caps (GstSeqFilter *self, GstCaps *caps)
+{
+  const GstStructure *s = gst_caps_get_structure (caps, 0);
+  gint rate = 0, channels = 0;
+  g_autoptr (GError) error = NULL;
+
   gst_structure_get_int (s, "rate", &rate);
   gst_structure_get_int (s, "channels", &channels);
-  if (seq_check_needs (&needs, whose && *whose ? whose : "the state",
-          (guint) channels, (guint) rate, &error))
+  if (channels > 2 && !gst_structure_has_field (s, "channel-mask")) {
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("the caps have %d channels and no channel-mask; expected one: "
+         "channel-mask=(bitmask)0 for channels that are not speakers",
+            channels),
+        (NULL));
+    return FALSE;
+  }
+  if (check_stream (self, (guint) channels, (guint) rate, &error))
     return TRUE;
   gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
   return FALSE;
@@ -360,7 +421,7 @@ set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
   if (caps.emit == 0) /* the model is another since the caps were agreed on */
     gst_base_transform_reconfigure_src (trans);
   if (new_stream) {
-    gst_seq_filter_warn_restless (self);
+    gst_seq_filter_warn_of_model (self);
     g_free (live->part);
     live->part = g_malloc (GST_AUDIO_INFO_BPF (&caps.in));
     live->n_measured = 0;
@@ -388,6 +449,7 @@ gst_seq_filter_init_caps (GstBaseTransformClass *klass)
   parent_class = g_type_class_peek_parent (klass);
   klass->transform_caps = transform_caps;
   klass->accept_caps = accept_caps;
+  klass->query = query;
   klass->set_caps = set_caps;
   klass->transform_size = transform_size;
 }

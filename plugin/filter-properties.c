@@ -305,6 +305,7 @@ gst_seq_filter_follow_host (GstSeqFilter *self)
   seq_settings_clear (&self->settings.of_file);
   self->settings.of_file = of_file;
   self->settings.needs = needs;
+  self->settings.said_rate = 0;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -369,7 +370,7 @@ apply_settings (GstSeqFilter *self)
     gst_base_transform_reconfigure_sink (GST_BASE_TRANSFORM (self));
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
   }
-  gst_seq_filter_warn_restless (self);
+  gst_seq_filter_warn_of_model (self);
   if (error)
     gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_WARNING, error,
         g_strdup ("the former model goes on"));
@@ -390,25 +391,43 @@ apply_knobs (GstSeqFilter *self)
   GST_OBJECT_UNLOCK (self);
   seq_host_set_knobs (self->build.host, knobs, n);
   g_mutex_unlock (&self->build.lock);
-  gst_seq_filter_warn_restless (self);
+  gst_seq_filter_warn_of_model (self);
 }
 
 void
-gst_seq_filter_warn_restless (GstSeqFilter *self)
+gst_seq_filter_warn_of_model (GstSeqFilter *self)
 {
   Build *build = &self->build;
   gboolean rests, says;
+  guint n_set, n_knobs;
 
   g_mutex_lock (&build->lock);
   rests = seq_host_rests (build->host);
   says = !rests && !build->said_restless;
   build->said_restless = !rests;
+  n_knobs = seq_host_n_knobs (build->host);
+  GST_OBJECT_LOCK (self);
+  n_set = self->settings.buffer.n_knobs;
+  GST_OBJECT_UNLOCK (self);
+  if (seq_host_n_channels (build->host) == 0 || n_set <= n_knobs)
+    n_set = 0;
+  else if (n_set == build->said_params)
+    n_set = 0;
+  else
+    build->said_params = n_set;
   g_mutex_unlock (&build->lock);
   if (says)
     GST_ELEMENT_WARNING (self, STREAM, DECODE,
         ("the model does not come to rest on silence; it begins with the state "
          "after 65536 frames of it: set start=zeros in model-options to begin "
          "from zeros"),
+        (NULL));
+  if (n_set)
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS,
+        ("params has %u value%s; expected at most %u, the knobs of the model: "
+         "the others do nothing (knobs=n in model-options makes the last n "
+         "inputs knobs)",
+            n_set, n_set == 1 ? "" : "s", n_knobs),
         (NULL));
 }
 

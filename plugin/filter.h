@@ -61,6 +61,7 @@ typedef struct {
   gboolean knobs_moved; /* likewise, of the knobs */
   SeqSettings of_file; /* what the model file says: read where nothing is set */
   SeqNeeds needs;      /* of the model in force, for caps */
+  gint said_rate;      /* Hz, that a peer asked for in vain; 0: none */
   GstStructure *model_options; /* as set */
   char *state_file;
   BufferSettings buffer;
@@ -73,8 +74,10 @@ typedef struct {
   SeqHost *host;
   GstStructure *model_options; /* that the host has */
   GError *state_error;         /* of a state that was set before the start */
-  gboolean said_restless;      /* of the model that runs: see below */
-  guint64 n_load_failures;     /* model files that were refused */
+  /* said of the model that runs, see gst_seq_filter_warn_of_model() */
+  gboolean said_restless;
+  guint said_params;
+  guint64 n_load_failures; /* model files that were refused */
 } Build;
 
 /* The streaming thread's own; start() and stop() run while there is none. */
@@ -124,8 +127,9 @@ guint gst_seq_filter_lock_build (GstSeqFilter *self, gboolean starts,
     SeqSettings *model, SeqModelFile **file, GError **error);
 /* Properties and caps speak of what is in force. The build lock is held. */
 void gst_seq_filter_follow_host (GstSeqFilter *self);
-/* Says once of a model that it never rests on silence. No lock is held. */
-void gst_seq_filter_warn_restless (GstSeqFilter *self);
+/* Says once of a model that it never rests on silence, and that it has fewer
+ * knobs than `params` has values. No lock is held. */
+void gst_seq_filter_warn_of_model (GstSeqFilter *self);
 /* Properties of the model take the values that are in force. Likewise. */
 void gst_seq_filter_follow_settings (GstSeqFilter *self);
 

@@ -256,6 +256,19 @@ open_host (GstSeqFilter *self, GError **error)
   return !error || !*error;
 }
 
+/* Better now than at the end, when all that was learnt would be lost. */
+static void
+warn_of_state_file (GstSeqFilter *self)
+{
+  g_autofree char *path = get_state_file (self);
+  g_autoptr (GError) error = NULL;
+
+  if (path && !seq_can_save (path, &error))
+    GST_ELEMENT_WARNING (self, RESOURCE, OPEN_WRITE,
+        ("state-file %s: what is learnt cannot be saved", error->message),
+        (NULL));
+}
+
 static gboolean
 start (GstBaseTransform *trans)
 {
@@ -275,6 +288,7 @@ start (GstBaseTransform *trans)
     gst_seq_post_error (GST_ELEMENT (self), GST_MESSAGE_ERROR, error, NULL);
     return FALSE;
   }
+  warn_of_state_file (self);
   self->live.n_frames = self->live.n_measured = 0;
   self->live.emit = 0;
   gst_seq_filter_forget_position (self);

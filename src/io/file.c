@@ -271,3 +271,17 @@ seq_save_bytes (const char *path, GBytes *bytes, GError **error)
     return fail (path, "is saved, but its folder cannot be synced", error);
   return renamed;
 }
+
+gboolean
+seq_can_save (const char *path, GError **error)
+{
+  g_autofree char *target = follow_links (path, error), *folder = NULL;
+  struct stat old;
+
+  if (!target
+      || (stat (target, &old) == 0 && !check_regular (path, &old, error)))
+    return FALSE;
+  folder = g_path_get_dirname (target);
+  return access (folder, W_OK | X_OK) == 0
+         || fail (path, "cannot be written", error);
+}

@@ -32,4 +32,8 @@ GBytes *seq_read_bytes (const char *path, gsize max, GError **error);
  * one stays. Errors: G_FILE_ERROR. */
 gboolean seq_save_bytes (const char *path, GBytes *bytes, GError **error);
 
+/* Whether seq_save_bytes() could write there now, as far as can be told without
+ * trying. Errors: G_FILE_ERROR. */
+gboolean seq_can_save (const char *path, GError **error);
+
 G_END_DECLS

@@ -481,6 +481,17 @@ seq_host_set_knobs (SeqHost *host, const double *knobs, guint n_knobs)
   g_mutex_unlock (&handover->lock);
 }
 
+guint
+seq_host_n_knobs (SeqHost *host)
+{
+  SeqStream *stream;
+
+  g_mutex_lock (&host->handover.lock);
+  stream = latest_stream (&host->handover);
+  g_mutex_unlock (&host->handover.lock);
+  return stream ? seq_stream_n_knobs (stream) : 0;
+}
+
 gboolean
 seq_host_rests (SeqHost *host)
 {

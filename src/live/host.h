@@ -75,6 +75,8 @@ gboolean seq_host_carry_out (SeqHost *host, SeqPlan *plan);
 /* The knobs are to be at these values: an effect that begins after silence
  * begins where that leads to there. They turn with seq_stream_set_knob(). */
 void seq_host_set_knobs (SeqHost *host, const double *knobs, guint n_knobs);
+/* Knobs of the model that runs, or will; 0: there is none, or no stream. */
+guint seq_host_n_knobs (SeqHost *host);
 /* FALSE: the model is to begin after silence, on which it never rests. */
 gboolean seq_host_rests (SeqHost *host);
 

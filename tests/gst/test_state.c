@@ -412,6 +412,22 @@ GST_START_TEST (state_file_that_cannot_be_written)
 }
 GST_END_TEST
 
+/* The element says so when it starts, not only when it saves. */
+GST_START_TEST (state_file_in_no_folder)
+{
+  g_autoptr (GstElement) element =
+      gst_object_ref_sink (gst_element_factory_make ("seqfilter", NULL));
+  g_autoptr (GstBus) bus = gst_bus_new ();
+
+  gst_element_set_bus (element, bus);
+  g_object_set (element, "state-file", "/nowhere/at/all", NULL);
+  gst_element_set_state (element, GST_STATE_PAUSED);
+  assert_message (bus, GST_MESSAGE_WARNING, "what is learnt cannot be saved");
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+}
+GST_END_TEST
+
 /* --- while data flows ----------------------------------------------------- */
 
 /* Another model begins at the next buffer, as if it had just been built;
@@ -561,6 +577,7 @@ state_suite (void)
   tcase_add_loop_test (tc, state_file_frozen, 0, n);
   tcase_add_test (tc, bad_state_file);
   tcase_add_test (tc, state_file_that_cannot_be_written);
+  tcase_add_test (tc, state_file_in_no_folder);
   tcase_add_loop_test (tc, another_model, 0, n);
   tcase_add_loop_test (tc, another_learning_rate, 0, n);
   tcase_add_loop_test (tc, learn_off, 0, n);
