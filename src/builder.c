@@ -13,6 +13,7 @@ struct _SeqBuilder {
   GPtrArray *weights; /* real *, one a layer */
   guint skip, n_signal, horizon;
   SeqStart start;
+  guint window;
   double rate;
   double *scales[4]; /* in_scale, in_shift, out_scale, out_shift */
   char *format;
@@ -187,6 +188,12 @@ seq_builder_set_start (SeqBuilder *builder, SeqStart start)
 }
 
 void
+seq_builder_set_window (SeqBuilder *builder, guint window)
+{
+  builder->window = window;
+}
+
+void
 seq_builder_set_scales (SeqBuilder *builder, const double *in_scale,
     const double *in_shift, const double *out_scale, const double *out_shift)
 {
@@ -278,6 +285,7 @@ seq_builder_copy_facts (SeqBuilder *builder, const SeqModel *model)
   builder->rate = model->rate;
   builder->horizon = model->horizon;
   builder->start = model->start;
+  builder->window = model->window;
   if (model->normalised)
     seq_builder_set_scales (builder, model->in_scale, model->in_shift,
         model->out_scale, model->out_shift);
@@ -364,6 +372,7 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
           .rate = builder->rate,
           .horizon = builder->horizon,
           .start = builder->start,
+          .window = builder->window,
           .normalised = normalised,
           .in_scale = values_or (&builder->scales[0], chain->n_in, 1),
           .in_shift = values_or (&builder->scales[1], chain->n_in, 0),

@@ -68,6 +68,7 @@ void seq_builder_set_rate (SeqBuilder *builder, double rate);
 void seq_builder_set_horizon (SeqBuilder *builder, guint horizon);
 guint seq_builder_horizon (const SeqBuilder *builder);
 void seq_builder_set_start (SeqBuilder *builder, SeqStart start);
+void seq_builder_set_window (SeqBuilder *builder, guint window);
 /* [n_in] and [n_out], once all layers are there. NULL: 1 and 0 */
 void seq_builder_set_scales (SeqBuilder *builder, const double *in_scale,
     const double *in_shift, const double *out_scale, const double *out_shift);

@@ -79,6 +79,34 @@ seq_start_find (const char *name)
              : SEQ_START_ZEROS;
 }
 
+guint
+seq_window_parse (const char *text)
+{
+  guint64 window = text ? g_ascii_strtoull (text, NULL, 10) : 0;
+
+  return window <= SEQ_MAX_READ_WINDOW ? (guint) window : 0;
+}
+
+void
+seq_model_facts_put (GHashTable *metadata, const SeqModel *model)
+{
+  if (model->start != SEQ_START_ZEROS)
+    g_hash_table_replace (metadata, g_strdup (SEQ_START_KEY),
+        g_strdup (seq_start_name (model->start)));
+  if (model->window)
+    g_hash_table_replace (metadata, g_strdup (SEQ_WINDOW_KEY),
+        g_strdup_printf ("%u", model->window));
+}
+
+void
+seq_model_facts_take (SeqBuilder *builder, GHashTable *metadata)
+{
+  seq_builder_set_start (
+      builder, seq_start_find (g_hash_table_lookup (metadata, SEQ_START_KEY)));
+  seq_builder_set_window (builder,
+      seq_window_parse (g_hash_table_lookup (metadata, SEQ_WINDOW_KEY)));
+}
+
 double *
 seq_model_facts_scales (const SeqModel *model, gsize *n)
 {

@@ -18,7 +18,10 @@ G_BEGIN_DECLS
 /* keys of metadata */
 #define SEQ_MODEL_KEY "seqfilter.model"
 #define SEQ_SNAPSHOT_KEY "seqfilter.snapshot"
-#define SEQ_START_KEY "seqfilter.start" /* beside either */
+/* beside either, where they are not the default */
+#define SEQ_START_KEY "seqfilter.start"
+#define SEQ_WINDOW_KEY "seqfilter.window"
+#define SEQ_MAX_READ_WINDOW 65536 /* frames */
 
 /* layers (kind, options), n_in, skip, n_signal, horizon, rate */
 #define SEQ_MODEL_FACTS "a(sa{sv})uuuud"
@@ -35,6 +38,12 @@ SeqBuilder *seq_model_facts_build (
 
 /* "zeros" or "silence"; a word in a file that is missing (NULL) or another
  * means zeros. */
+/* Puts start and window into metadata (char * -> char *, owned), and reads them
+ * from there. */
+void seq_model_facts_put (GHashTable *metadata, const SeqModel *model);
+void seq_model_facts_take (SeqBuilder *builder, GHashTable *metadata);
+/* A number of frames as text; another text is 0. */
+guint seq_window_parse (const char *text);
 const char *seq_start_name (SeqStart start);
 SeqStart seq_start_find (const char *name);
 

@@ -42,6 +42,8 @@ struct _SeqModel {
                          * an effect (output for the same frame),
                          * or unknown */
   const SeqStart start;
+  const guint window; /* frames: each frame's output is that of a run from the
+                       * start over the last so many; 0: state goes on */
   const gboolean normalised;           /* in_ and out_ are the file's; otherwise
                                         * 1 and 0 */
   const double *in_scale, *in_shift;   /* [n_in] */

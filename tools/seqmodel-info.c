@@ -79,6 +79,10 @@ print_model (SeqModel *model, const char *path)
   if (model->horizon)
     g_print ("horizon: forecasts %u frame%s ahead\n", model->horizon,
         model->horizon == 1 ? "" : "s");
+  if (model->window)
+    g_print ("window: each output is of a run over the last %u frames, at %u "
+             "times the cost\n",
+        model->window, model->window);
   if (model->start == SEQ_START_SILENCE)
     g_print ("start: where a long silence leads to\n");
   if (model->rate > 0)

@@ -35,6 +35,10 @@ const SeqHint seq_hints[] = {
                   "inputs to the first n outputs; 0: none" },
   { "knobs", 'u', 0, SEQ_MAX_WIDTH, .general = TRUE,
       .sentence = "how many inputs, the last ones, are knobs from 0 to 1" },
+  { "window", 'u', 0, SEQ_MAX_READ_WINDOW, .general = TRUE,
+      .sentence = "frames: each output is that of a run from the start over "
+                  "the last so many, as a sequence to one is trained, at that "
+                  "many times the cost; 0: the state goes on" },
   { "start", 's', .words = starts, .general = TRUE,
       .sentence = "of an effect: silence to begin where a long silence leads "
                   "to, which is the default of GuitarML, AIDA-X, RTNeural and "

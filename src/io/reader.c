@@ -44,7 +44,7 @@ SeqModel *
 seq_reader_finish (SeqBuilder *builder, const SeqFile *file, GError **error)
 {
   const char *activation, *start;
-  guint skip, knobs;
+  guint skip, knobs, window;
   double rate;
 
   if (g_variant_lookup (file->hints, "output_activation", "&s", &activation)
@@ -78,6 +78,8 @@ seq_reader_finish (SeqBuilder *builder, const SeqFile *file, GError **error)
       return NULL;
     }
   }
+  if (g_variant_lookup (file->hints, "window", "u", &window))
+    seq_builder_set_window (builder, window);
   if (g_variant_lookup (file->hints, "rate", "d", &rate))
     seq_builder_set_rate (builder, rate);
   seq_builder_set_format (builder, file->format->name);

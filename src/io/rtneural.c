@@ -4,7 +4,7 @@
  * Layers are listed in the order they run; matrices are [in][gates * out]; the
  * gates are Keras': i, f, c, o of an LSTM and z, r, h of a GRU. We also read
  * what AIDA-X adds (in_skip, in_gain, out_gain), and write "samplerate",
- * "knobs", "horizon" and "start", which RTNeural ignores.
+ * "knobs", "horizon", "start" and "window", which RTNeural ignores.
  */
 #include "src/io/rtneural.h"
 #include "src/model-facts.h"
@@ -505,7 +505,7 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
   guint n_in = seq_builder_layer (builder, 0)->n_in;
   guint n_out =
       seq_builder_layer (builder, seq_builder_n_layers (builder) - 1)->n_out;
-  guint skip, knobs, horizon;
+  guint skip, knobs, horizon, window;
   double in_gain, out_gain;
   g_autofree double *scales = g_new0 (double, 2 * (n_in + n_out));
 
@@ -513,7 +513,9 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
       || !read_gain (root, "in_gain", &in_gain, error)
       || !read_gain (root, "out_gain", &out_gain, error)
       || !seq_json_uint (root, "knobs", n_in - 1, 0, &knobs, error)
-      || !seq_json_uint (root, "horizon", SEQ_MAX_HORIZON, 0, &horizon, error))
+      || !seq_json_uint (root, "horizon", SEQ_MAX_HORIZON, 0, &horizon, error)
+      || !seq_json_uint (
+          root, "window", SEQ_MAX_READ_WINDOW, 0, &window, error))
     return FALSE;
   if (skip > 1) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
@@ -523,6 +525,7 @@ read_facts (SeqBuilder *builder, json_t *root, GError **error)
   seq_builder_set_skip (builder, skip);
   seq_builder_set_n_signal (builder, n_in - knobs);
   seq_builder_set_horizon (builder, horizon);
+  seq_builder_set_window (builder, window);
   seq_builder_set_start (builder, read_start (root, horizon));
   if (in_gain != 1 || out_gain != 1) {
     for (guint i = 0; i < n_in; i++)
@@ -697,6 +700,8 @@ write_model (const SeqModel *model, GError **error)
     json_object_set_new (root, "horizon", json_integer (model->horizon));
   json_object_set_new (
       root, "start", json_string (seq_start_name (model->start)));
+  if (model->window)
+    json_object_set_new (root, "window", json_integer (model->window));
   text = json_dumps (root, JSON_COMPACT | JSON_REAL_PRECISION (9));
   json_decref (root);
   return g_bytes_new_with_free_func (text, strlen (text), free, text);

@@ -174,9 +174,7 @@ write_model (const SeqModel *model, GError **error)
     g_hash_table_replace (metadata, g_strdup (key), g_strdup (value));
   g_hash_table_replace (metadata, g_strdup ("format"), g_strdup ("pt"));
   g_hash_table_replace (metadata, g_strdup (SEQ_MODEL_KEY), facts_of (model));
-  if (model->start != SEQ_START_ZEROS)
-    g_hash_table_replace (metadata, g_strdup (SEQ_START_KEY),
-        g_strdup (seq_start_name (model->start)));
+  seq_model_facts_put (metadata, model);
   return seq_safetensors_write (
       (SeqTensorData *) tensors->data, tensors->len, metadata);
 }
@@ -340,8 +338,7 @@ read_model (const SeqFile *file, GError **error)
   }
   if (!bind_all (builder, file->tensors, error))
     return NULL;
-  seq_builder_set_start (
-      builder, seq_start_find (g_hash_table_lookup (metadata, SEQ_START_KEY)));
+  seq_model_facts_take (builder, metadata);
   scales = g_variant_get_child_value (facts, 1 + SEQ_N_MODEL_FACTS);
   values = g_variant_get_fixed_array (scales, &n, sizeof (double));
   if (n && !seq_model_facts_set_scales (builder, values, n, error)) {

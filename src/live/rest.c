@@ -95,7 +95,7 @@ settle (SeqRest *rest)
 gboolean
 seq_rest_is_start (const SeqModel *model, guint horizon)
 {
-  return model->start == SEQ_START_SILENCE && horizon == 0
+  return model->start == SEQ_START_SILENCE && horizon == 0 && model->window == 0
          && !seq_chain_learns (model->chain);
 }
 

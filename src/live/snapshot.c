@@ -46,7 +46,7 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
   g_autoptr (GVariant) facts =
       g_variant_ref_sink (facts_of (model, config, n_channels));
   g_autoptr (GHashTable) metadata =
-      g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   g_autofree double *scales = seq_model_facts_scales (model, &n_scales);
   SeqTensorData tensors[] = {
     { "seqfilter.scales", SEQ_DTYPE_F64, 1, { n_scales }, scales,
@@ -58,10 +58,8 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
   };
 
   g_hash_table_insert (
-      metadata, (gpointer) SEQ_SNAPSHOT_KEY, g_variant_print (facts, FALSE));
-  if (model->start != SEQ_START_ZEROS)
-    g_hash_table_insert (metadata, (gpointer) SEQ_START_KEY,
-        g_strdup (seq_start_name (model->start)));
+      metadata, g_strdup (SEQ_SNAPSHOT_KEY), g_variant_print (facts, FALSE));
+  seq_model_facts_put (metadata, model);
   return seq_safetensors_write (tensors, G_N_ELEMENTS (tensors), metadata);
 }
 
@@ -96,8 +94,7 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   g_variant_get_child (facts, 1 + SEQ_N_MODEL_FACTS, "b", &normalised);
   g_variant_get_child (facts, 2 + SEQ_N_MODEL_FACTS, "&s", &format);
   seq_builder_set_format (builder, format);
-  seq_builder_set_start (builder,
-      seq_start_find (g_hash_table_lookup (file->metadata, SEQ_START_KEY)));
+  seq_model_facts_take (builder, file->metadata);
   if (normalised) {
     const SeqTensorData *tensor =
         seq_safetensors_find (file, "seqfilter.scales");
@@ -130,7 +127,8 @@ check_size (const SeqModel *model, const SeqStreamConfig *config,
 
   if (n_signal == 0)
     return FALSE;
-  needed = n_channels / n_signal * chain->n_state * sizeof (real);
+  needed = n_channels / n_signal * chain->n_state * sizeof (real)
+           * MAX (model->window, 1);
   if (needed > size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "the size is %" G_GSIZE_FORMAT " bytes; expected %" G_GSIZE_FORMAT

@@ -7,7 +7,9 @@
  *   | forecasts [n_outputs][horizon] | past inputs [horizon][n_channels]
  *   | one part a lane
  *
- * where a lane's part is its chain state, or its learner's memory. So a
+ * where a lane's part is its chain state, or its learner's memory; of a model
+ * with a window of n frames n chain states, of runs that began a frame apart,
+ * frame f's at f % n. So a
  * snapshot is one copy, and a stream adopts from another of the same
  * fingerprint by exchanging pointers.
  *
@@ -25,8 +27,9 @@
 #include <math.h>
 #include <string.h>
 
-#define BLOCK 64  /* frames that go through the chain at once */
-#define LIMIT 1e4 /* of a normalised input */
+#define BLOCK 64           /* frames that go through the chain at once */
+#define LIMIT 1e4          /* of a normalised input */
+#define MAX_RUNS (1 << 20) /* of models with a window */
 
 /* One channel's share of what is carried. */
 typedef struct {
@@ -50,6 +53,7 @@ typedef struct {
 typedef struct {
   guint n;                   /* frames, at most BLOCK */
   gboolean learns;           /* from them */
+  gboolean owned;            /* in and out are its own, not the work's */
   guint8 *valid;             /* [channel]: is finite. A frame that is
                               * not is a block of its own */
   double *x;                 /* [channel][frame]: the input */
@@ -69,6 +73,7 @@ struct _SeqStream {
   guint n_channels, n_outputs, n_lanes;
   guint n_signal;        /* channels a lane */
   guint n_knobs;         /* inputs of the model past those */
+  guint n_runs;          /* of a lane at a time: the model's window, or 1 */
   guint horizon;         /* of the rings; at least 1 */
   gboolean exact;        /* the model takes signals as they are */
   gboolean normalises;   /* as it goes */
@@ -183,9 +188,9 @@ make_fingerprint (const SeqStream *stream)
   g_checksum_update (
       sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
   g_string_append_printf (text,
-      "%s skip %u channels %u lanes %u learner %d window %u horizon %u",
+      "%s skip %u channels %u lanes %u runs %u learner %d window %u horizon %u",
       g_checksum_get_string (sum), chain->skip, stream->n_channels,
-      stream->n_lanes, stream->learners != NULL,
+      stream->n_lanes, stream->n_runs, stream->learners != NULL,
       stream->learners ? stream->config.window : 0, stream->config.horizon);
   return g_string_free (text, FALSE);
 }
@@ -235,9 +240,10 @@ descends (const SeqChain *chain, const SeqStreamConfig *config)
 
 /* Whether the model can learn in that way. n_signal: channels a lane. */
 static gboolean
-check_learn (const SeqChain *chain, guint n_signal,
+check_learn (const SeqModel *model, guint n_signal,
     const SeqStreamConfig *config, GError **error)
 {
+  const SeqChain *chain = model->chain;
   static const char *const names[] = { "off", "gradient", "readout", "both" };
   const char *learn = names[config->learn];
 
@@ -264,6 +270,12 @@ check_learn (const SeqChain *chain, guint n_signal,
         "learn is %s; expected off or gradient, as the model does not end in "
         "a readout",
         learn);
+    return FALSE;
+  }
+  if (config->learn != SEQ_LEARN_OFF && model->window) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "learn is %s; expected off with the model's window of %u frames", learn,
+        model->window);
     return FALSE;
   }
   if (config->learn != SEQ_LEARN_OFF && config->horizon < 1) {
@@ -303,7 +315,8 @@ init_block (SeqStream *stream)
     b->exact = g_new0 (double, rows);
     b->exact_out = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
   }
-  if (stream->learners) {
+  b->owned = stream->learners || stream->model->window;
+  if (b->owned) {
     b->in = seq_alloc (lane_rows * SEQ_PAD (chain->n_in));
     b->out = seq_alloc (lane_rows * SEQ_PAD (chain->n_out));
   } else {
@@ -320,7 +333,7 @@ clear_block (SeqStream *stream)
 {
   Block *b = &stream->block;
 
-  if (stream->learners) {
+  if (b->owned) {
     seq_free (b->in);
     seq_free (b->out);
   }
@@ -352,9 +365,16 @@ seq_stream_new (SeqModel *model, guint n_channels,
   g_return_val_if_fail (n_channels > 0, NULL);
   n_signal = seq_stream_channels_per_lane (
       model->n_signal, chain->n_in, config->channel_mode, n_channels, error);
-  if (n_signal == 0 || !check_learn (chain, n_signal, config, error))
+  if (n_signal == 0 || !check_learn (model, n_signal, config, error))
     return NULL;
 
+  if ((guint64) model->window * (n_channels / n_signal) > MAX_RUNS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "the model's window is %u frames on %u lanes; expected at most %u in "
+        "all",
+        model->window, n_channels / n_signal, MAX_RUNS);
+    return NULL;
+  }
   stream = g_new0 (SeqStream, 1);
   stream->model = seq_model_ref (model);
   stream->config = *config;
@@ -362,6 +382,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->n_signal = n_signal;
   stream->n_knobs = chain->n_in - n_signal;
   stream->n_lanes = n_channels / n_signal;
+  stream->n_runs = MAX (model->window, 1);
   stream->n_outputs = stream->n_lanes * chain->n_out;
   stream->comparable = stream->n_outputs == n_channels;
   stream->horizon = MAX (config->horizon, 1);
@@ -373,9 +394,11 @@ seq_stream_new (SeqModel *model, guint n_channels,
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
     stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
-    stream->lane_size = chain->n_state * sizeof (real);
-    stream->work = seq_work_new (chain, BLOCK, stream->n_lanes, FALSE);
-    stream->saved = seq_alloc (seq_chain_saved (chain, stream->n_lanes));
+    guint n = stream->n_lanes * stream->n_runs;
+
+    stream->lane_size = stream->n_runs * chain->n_state * sizeof (real);
+    stream->work = seq_work_new (chain, model->window ? 1 : BLOCK, n, FALSE);
+    stream->saved = seq_alloc (seq_chain_saved (chain, n));
   }
   stream->memory_size = count_memory (stream);
   set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
@@ -490,7 +513,9 @@ rewind_lanes (SeqStream *stream)
       memcpy (lane_state (stream, l), stream->rest->state,
           chain->n_state * sizeof (real));
     else
-      seq_chain_rewind (chain, stream->model->weights, lane_state (stream, l));
+      for (guint k = 0; k < stream->n_runs; k++)
+        seq_chain_rewind (chain, stream->model->weights,
+            lane_state (stream, l) + k * chain->n_state);
 }
 
 SeqRest *
@@ -530,7 +555,9 @@ seq_stream_restart (SeqStream *stream)
     if (stream->learners)
       seq_learner_start (stream->learners[l], model->weights);
     else
-      seq_chain_start (model->chain, model->weights, lane_state (stream, l));
+      for (guint k = 0; k < stream->n_runs; k++)
+        seq_chain_start (model->chain, model->weights,
+            lane_state (stream, l) + k * model->chain->n_state);
   if (stream->rest)
     rewind_lanes (stream);
 }
@@ -600,9 +627,13 @@ check_memory (SeqStream *stream)
     if (!in_unit (stream->knobs[k].value) || !in_unit (stream->knobs[k].target))
       return FALSE;
   for (guint l = 0; l < stream->n_lanes; l++)
-    if ((stream->learners && !seq_learner_check (stream->learners[l]))
-        || !seq_chain_check_state (chain, lane_state (stream, l)))
+    if (stream->learners && !seq_learner_check (stream->learners[l]))
       return FALSE;
+  for (guint l = 0; l < stream->n_lanes; l++)
+    for (guint k = 0; k < stream->n_runs; k++)
+      if (!seq_chain_check_state (
+              chain, lane_state (stream, l) + k * chain->n_state))
+        return FALSE;
   return TRUE;
 }
 
@@ -864,6 +895,41 @@ run_chain (SeqStream *stream, Block *b)
   seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
 }
 
+/* A model with a window: one run begins at each frame, all go on by it, and the
+ * oldest gives its output and ends. */
+static void
+run_windows (SeqStream *stream, Block *b)
+{
+  const SeqChain *chain = stream->model->chain;
+  SeqWork *work = stream->work;
+  guint n = stream->n_runs, lanes = stream->n_lanes;
+  gsize in_stride = work->in_stride, out_stride = work->out_stride;
+  SeqPass pass = { .n_frames = 1,
+    .weights = stream->model->weights,
+    .state = (real *) stream->lanes };
+
+  for (guint t = 0; t < b->n; t++) {
+    guint64 frame = stream->carried->n_frames + t;
+    guint first = (guint) (frame % n);
+    guint oldest = frame < n ? 0 : (first + 1) % n;
+
+    for (guint l = 0; l < lanes; l++) {
+      const real *x = b->in + ((gsize) t * lanes + l) * in_stride;
+
+      seq_chain_rewind (chain, stream->model->weights,
+          lane_state (stream, l) + first * chain->n_state);
+      for (guint k = 0; k < n; k++)
+        memcpy (work->in + ((gsize) l * n + k) * in_stride, x,
+            chain->n_in * sizeof (real));
+    }
+    seq_chain_run_safely (chain, work, &pass, stream->saved);
+    for (guint l = 0; l < lanes; l++)
+      memcpy (b->out + ((gsize) t * lanes + l) * out_stride,
+          work->out + ((gsize) l * n + oldest) * out_stride,
+          chain->n_out * sizeof (real));
+  }
+}
+
 /* Forecasts or outputs in the stream's own units. */
 static void
 unscale_outputs (SeqStream *stream, Block *b)
@@ -979,6 +1045,8 @@ run_frames (
     set_targets (stream, b);
   if (stream->learners)
     run_learners (stream, b);
+  else if (stream->model->window)
+    run_windows (stream, b);
   else
     run_chain (stream, b);
   unscale_outputs (stream, b);

@@ -43,6 +43,12 @@ seq_prepare_model (
         rate, model->rate);
     return NULL;
   }
+  if (model->window) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "the model's window is %u; expected 0: training carries the state on",
+        model->window);
+    return NULL;
+  }
   if (chain->n_layers > 1 && seq_chain_learns (chain)) {
     changed = seq_model_with_learnt (model, NULL, NULL, error);
     if (!changed)

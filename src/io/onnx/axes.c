@@ -51,6 +51,14 @@ trace_transpose (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return FALSE;
 }
 
+void
+seq_onnx_take_last (SeqOnnxValue *y, guint axis)
+{
+  y->last = TRUE;
+  y->length = y->axes[axis].size;
+  y->axes[axis] = (SeqOnnxAxis){ 0, 1 };
+}
+
 gboolean
 seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error)
 {
@@ -58,8 +66,7 @@ seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error)
 
   if (seq_onnx_is_time (y, a)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "it takes one frame of the sequence; expected all: a sequence to one "
-        "cannot run on a stream");
+        "it takes one frame of the sequence; expected all, or the last");
     return FALSE;
   }
   if (!seq_onnx_is_unit (a) && a->size) {
@@ -134,7 +141,15 @@ trace_unsqueeze (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return FALSE;
 }
 
-/* Takes one entry of an axis and drops the axis. */
+/* Whether a number is the place of the last entry of an axis. */
+static gboolean
+is_last (gint64 at, const SeqOnnxAxis *axis)
+{
+  return at == -1 || (axis->size && at == (gint64) axis->size - 1)
+         || seq_onnx_is_length (at + 1, axis->of);
+}
+
+/* Takes one entry of an axis, the last one of time, and drops the axis. */
 static gboolean
 trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
     const SeqOnnxValue *x, SeqOnnxValue *y, GError **error)
@@ -145,19 +160,25 @@ trace_gather (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
 
   if (*error || !seq_onnx_axis (&axis, x->rank, error))
     return FALSE;
+  if (index && index->n_values == 1 && index->rank <= 1
+      && seq_onnx_is_time (x, &x->axes[axis])
+      && is_last (seq_onnx_whole (index->values[0]), &x->axes[axis])) {
+    seq_onnx_take_last (y, (guint) axis);
+    return index->rank == 1 || seq_onnx_drop_axis (y, (guint) axis, error);
+  }
   /* an axis of unknown length may be time */
   if (!index || index->rank > 0
       || (index->values[0] != 0 && index->values[0] != -1)
       || (!x->timed && !seq_onnx_is_unit (&x->axes[axis]))) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "it takes an entry of an axis of several; expected the only entry of "
-        "an axis");
+        "an axis, or the last frame of a recurrent node's output");
     return FALSE;
   }
   return seq_onnx_drop_axis (y, (guint) axis, error);
 }
 
-/* Takes all of an axis, or the first features of the input. */
+/* Takes all of an axis, the last frame, or the first features of the input. */
 static gboolean
 slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
     GError **error)
@@ -169,6 +190,11 @@ slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
 
   if (start == 0 && step == 1 && whole)
     return TRUE;
+  if (is_last (start, axis) && step == 1 && whole
+      && seq_onnx_is_time (y, axis)) {
+    seq_onnx_take_last (y, i);
+    return TRUE;
+  }
   if (start == 0 && step == 1 && i == y->rank - 1 && !y->n_layers && end > 0
       && !seq_onnx_is_time (y, axis)) {
     axis->size = (guint64) end;
@@ -178,8 +204,8 @@ slice_axis (SeqOnnxValue *y, guint i, gint64 start, gint64 end, gint64 step,
   g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
       "it takes %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT
       " of axis %u by steps of %" G_GINT64_FORMAT
-      "; expected all of an axis, or the first features of the input: a "
-      "sequence to one cannot run on a stream",
+      "; expected all of an axis, the last frame of a recurrent node's output, "
+      "or the first features of the input",
       start, end, i, step);
   return FALSE;
 }

@@ -224,7 +224,20 @@ trace (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
   return FALSE;
 }
 
-/* Adds the outputs after the first; Y_h of a single frame is Y. */
+/* Y_h is the last frame of Y, whose axis of time it has not. */
+static gboolean
+take_last_state (
+    const Onnx__Node *node, const SeqOnnxValue *y, SeqOnnxValue *y_h)
+{
+  guint time = seq_onnx_int (node, "layout", 0) == 1;
+
+  *y_h = *y;
+  if (seq_onnx_is_time (y, &y->axes[time]))
+    seq_onnx_take_last (y_h, time);
+  return seq_onnx_drop_axis (y_h, time, NULL);
+}
+
+/* Adds the outputs after the first. */
 static void
 add_outputs (
     SeqOnnxReader *reader, const Onnx__Node *node, const SeqOnnxValue *first)
@@ -239,21 +252,15 @@ add_outputs (
     value->inputs = first->inputs;
     if (first->refused) {
       value->refused = first->refused;
-    } else if (i == 1 && seq_onnx_cell_of_node (node) && first->rank == 4
-               && seq_onnx_is_unit (
-                   &first->axes[seq_onnx_int (node, "layout", 0) == 1])) {
-      *value = *first;
-      seq_onnx_drop_axis (value, seq_onnx_int (node, "layout", 0) == 1, NULL);
-    } else {
+    } else if (i != 1 || !seq_onnx_cell_of_node (node) || first->rank != 4
+               || !take_last_state (node, first, value)) {
       g_autofree char *label = seq_onnx_label (node);
 
       refuse (reader, value,
           g_error_new (SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
               seq_onnx_cell_of_node (node)
-                  ? "%s: output %zu is the state after the last frame; "
-                    "expected "
-                    "the output of every frame: a sequence to one cannot run "
-                    "on a stream"
+                  ? "%s: output %zu is a state after the last frame; expected "
+                    "Y or Y_h"
                   : "%s: output %zu is not known; expected the first output",
               label, i));
     }
@@ -445,11 +452,29 @@ set_facts (SeqBuilder *builder, guint n_in, const Onnx__Model *file)
     else if (strcmp (key, "horizon") == 0 && number > 0
              && number <= SEQ_MAX_HORIZON)
       seq_builder_set_horizon (builder, (guint) number);
+    else if (strcmp (key, "window") == 0)
+      seq_builder_set_window (builder, seq_window_parse (value));
     else if (strcmp (key, "start") == 0)
       seq_builder_set_start (builder, seq_start_find (value));
     else
       seq_builder_set_metadata (builder, key, value);
   }
+}
+
+/* A graph that ends in the last frame of a sequence, on a stream. */
+static void
+say_how_it_reads (SeqBuilder *builder, guint64 length)
+{
+  g_autofree char *text =
+      length
+          ? g_strdup_printf ("the output of each frame is for the sequence "
+                             "up to it; window=%" G_GUINT64_FORMAT
+                             " runs the net as it was exported",
+              length)
+          : g_strdup ("the output of each frame is for the sequence up to it; "
+                      "window=n runs the net on the last n frames alone");
+
+  seq_builder_set_metadata (builder, "sequence to one", text);
 }
 
 static SeqModel *
@@ -486,6 +511,8 @@ build (SeqOnnxReader *reader, const Onnx__Model *parts,
   if (output->skip >= 0)
     seq_builder_set_skip (
         builder, (guint) (output->skip ? output->skip : (gint64) n_in));
+  if (output->last)
+    say_how_it_reads (builder, output->length);
   set_facts (builder, (guint) n_in, parts);
   return seq_reader_finish (builder, file, error);
 }

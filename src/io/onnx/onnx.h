@@ -118,6 +118,8 @@ struct _SeqOnnxValue {
   SeqOnnxAxis axes[SEQ_ONNX_RANK];
   gboolean timed; /* a recurrent node has shown which axis is time: */
   guint8 time;
+  gboolean last;   /* it is the last frame of a sequence; */
+  guint64 length;  /* whose length the graph fixes, or 0 */
   gboolean sliced; /* it is the first features of the input */
   gint64 skip;     /* features of the input added to it; -1: none,
                     * 0: all of the input */
@@ -182,6 +184,9 @@ const SeqArray *seq_onnx_constant (SeqOnnxReader *reader,
  * outputs (0: as many as there are). */
 gboolean seq_onnx_layer (
     SeqOnnxValue *y, guint64 n_in, guint64 n_out, GError **error);
+/* The last frame of a sequence: on a stream each frame is, of what came so far.
+ * The axis of time has one entry from here on. */
+void seq_onnx_take_last (SeqOnnxValue *y, guint axis);
 /* Drops an axis, which must have one entry. */
 gboolean seq_onnx_drop_axis (SeqOnnxValue *y, guint axis, GError **error);
 

@@ -202,6 +202,11 @@ trace_recurrent (SeqOnnxReader *reader, const Onnx__Node *node, guint port,
         x->rank);
     return FALSE;
   }
+  if (x->last) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "it runs on the last frame of another sequence; expected a sequence");
+    return FALSE;
+  }
   time = &x->axes[batch_first ? 1 : 0];
   batch = &x->axes[batch_first ? 0 : 1];
   if (!x->timed) {

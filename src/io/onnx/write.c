@@ -519,6 +519,7 @@ pack (Writer *w)
   add_number (file, "sample_rate", model->rate);
   add_number (file, "knobs", model->chain->n_in - model->n_signal);
   add_number (file, "horizon", model->horizon);
+  add_number (file, "window", model->window);
   if (model->start != SEQ_START_ZEROS)
     add_metadata (file, "start", seq_start_name (model->start));
   bytes = pack_opset_last (file);
