@@ -113,6 +113,24 @@ def main():
             worst = abs(np.fromfile(at("out.f32"), "<f4") - y[:, 0]).max()
             print("%s: largest difference %.1e" % (name, worst))
             good &= worst < 2e-6
+            with open(at("m.json")) as f:
+                good &= json.load(f)["start"] == "zeros"
+        with h5py.File(at("weights.h5"), "w") as f:
+            f["dense/kernel"] = WEIGHTS[-1][0]
+        with zipfile.ZipFile(at("other.zip"), "w") as z:
+            z.writestr("config.json", "{}")
+        with open(at("text.h5"), "w") as f:
+            f.write("no model")
+        for name, says in (("weights.h5", "weights alone"),
+                           ("other.zip", "model.weights.h5"),
+                           ("text.h5", "expected a .keras"),
+                           ("absent.h5", "expected a .keras")):
+            run = subprocess.run([sys.executable, CONVERT, at(name), at("m")],
+                                 capture_output=True, text=True)
+            ok = run.returncode == 1 and says in run.stderr \
+                and "Traceback" not in run.stderr
+            print("%s: %s" % (name, run.stderr.strip()))
+            good &= ok
     return not good
 
 
