@@ -362,6 +362,43 @@ test_kinds (void)
   }
 }
 
+/* The rest that was found when a model was loaded serves the streams that come
+ * later, also of a model that each plan makes with another precision; a moved
+ * knob asks for another. */
+static void
+test_rest (void)
+{
+  g_autofree char *path = NULL;
+  gint fd = g_file_open_tmp ("seqfilter-XXXXXX", &path, NULL);
+  SeqModelFile *file = make_file (path, 0, 1);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) int8 =
+      seq_model_with_precision (file->model, "int8", &error);
+  g_autoptr (SeqModel) again =
+      seq_model_with_precision (file->model, "int8", &error);
+  const double knobs[] = { 0.25, 0.5 }, moved[] = { 0.25, 0.75 };
+  g_autoptr (SeqRest) none = seq_rest_new (int8, NULL, 0);
+  g_autoptr (SeqBuilder) builder = seq_builder_new (3);
+  g_autoptr (SeqModel) knobbed = NULL;
+  g_autoptr (SeqRest) two = NULL;
+
+  g_assert_no_error (error);
+  g_assert_true (none->is_still);
+  g_assert_true (seq_rest_suits (none, again, NULL, 0));
+  g_assert_false (seq_rest_suits (none, file->model, NULL, 0));
+  seq_builder_add (builder, "lstm", NULL, NULL);
+  seq_builder_seed (builder, 2);
+  knobbed = seq_builder_finish (builder, &error);
+  g_assert_no_error (error);
+  two = seq_rest_new (knobbed, knobs, 2);
+  g_assert_true (seq_rest_suits (two, knobbed, knobs, 2));
+  g_assert_false (seq_rest_suits (two, knobbed, moved, 2));
+  g_assert_false (seq_rest_suits (two, knobbed, NULL, 0));
+  seq_model_file_unref (file);
+  close (fd);
+  g_unlink (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -372,5 +409,6 @@ main (int argc, char **argv)
   g_test_add_func ("/host/file", test_file);
   g_test_add_func ("/host/settings", test_settings);
   g_test_add_func ("/host/kinds", test_kinds);
+  g_test_add_func ("/host/rest", test_rest);
   return g_test_run ();
 }

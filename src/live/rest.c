@@ -132,11 +132,33 @@ seq_rest_unref (SeqRest *rest)
   g_free (rest);
 }
 
+/* Whether two models rest alike. With a precision, each plan makes its model
+ * from the file's. */
+static gboolean
+are_equal (const SeqModel *a, const SeqModel *b)
+{
+  const SeqChain *x = a->chain, *y = b->chain;
+
+  if (a == b)
+    return TRUE;
+  if (x->n_layers != y->n_layers || x->n_weights != y->n_weights
+      || a->n_in != b->n_in
+      || memcmp (a->weights, b->weights, x->n_weights * sizeof (real)) != 0
+      || memcmp (a->in_scale, b->in_scale, a->n_in * sizeof (double)) != 0
+      || memcmp (a->in_shift, b->in_shift, a->n_in * sizeof (double)) != 0)
+    return FALSE;
+  for (guint i = 0; i < x->n_layers; i++)
+    if (x->layers[i]->klass != y->layers[i]->klass
+        || !g_variant_equal (x->layers[i]->config, y->layers[i]->config))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 seq_rest_suits (const SeqRest *rest, const SeqModel *model, const double *knobs,
     guint n_knobs)
 {
-  return rest->model == model && rest->n_knobs == n_knobs
+  return rest->n_knobs == n_knobs && are_equal (rest->model, model)
          && (n_knobs == 0
              || memcmp (rest->knobs, knobs, n_knobs * sizeof *knobs) == 0);
 }
