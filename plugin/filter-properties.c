@@ -399,9 +399,14 @@ gst_seq_filter_warn_of_model (GstSeqFilter *self)
 {
   Build *build = &self->build;
   gboolean rests, says;
+  g_autofree char *sequence = NULL;
   guint n_set, n_knobs;
 
   g_mutex_lock (&build->lock);
+  sequence = g_strdup (seq_host_sequence_to_one (build->host));
+  if (build->said_sequence)
+    g_clear_pointer (&sequence, g_free);
+  build->said_sequence = seq_host_sequence_to_one (build->host) != NULL;
   rests = seq_host_rests (build->host);
   says = !rests && !build->said_restless;
   build->said_restless = !rests;
@@ -422,6 +427,9 @@ gst_seq_filter_warn_of_model (GstSeqFilter *self)
          "after 65536 frames of it: set start=zeros in model-options to begin "
          "from zeros"),
         (NULL));
+  if (sequence)
+    GST_ELEMENT_INFO (self, STREAM, DECODE,
+        ("the model is made for a sequence to one: %s", sequence), (NULL));
   if (n_set)
     GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS,
         ("params has %u value%s; expected at most %u, the knobs of the model: "

@@ -75,7 +75,7 @@ typedef struct {
   GstStructure *model_options; /* that the host has */
   GError *state_error;         /* of a state that was set before the start */
   /* said of the model that runs, see gst_seq_filter_warn_of_model() */
-  gboolean said_restless;
+  gboolean said_restless, said_sequence;
   guint said_params;
   guint64 n_load_failures; /* model files that were refused */
 } Build;
@@ -127,8 +127,9 @@ guint gst_seq_filter_lock_build (GstSeqFilter *self, gboolean starts,
     SeqSettings *model, SeqModelFile **file, GError **error);
 /* Properties and caps speak of what is in force. The build lock is held. */
 void gst_seq_filter_follow_host (GstSeqFilter *self);
-/* Says once of a model that it never rests on silence, and that it has fewer
- * knobs than `params` has values. No lock is held. */
+/* Says once of a model that it never rests on silence, that it has fewer knobs
+ * than `params` has values, and how a sequence to one is read. No lock is held.
+ */
 void gst_seq_filter_warn_of_model (GstSeqFilter *self);
 /* Properties of the model take the values that are in force. Likewise. */
 void gst_seq_filter_follow_settings (GstSeqFilter *self);

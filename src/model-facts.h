@@ -21,6 +21,8 @@ G_BEGIN_DECLS
 /* beside either, where they are not the default */
 #define SEQ_START_KEY "seqfilter.start"
 #define SEQ_WINDOW_KEY "seqfilter.window"
+/* of a net that ends in the last step of a sequence: how it is read */
+#define SEQ_SEQUENCE_KEY "sequence to one"
 #define SEQ_MAX_READ_WINDOW 65536 /* frames */
 
 /* layers (kind, options), n_in, skip, n_signal, horizon, rate */

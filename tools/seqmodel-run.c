@@ -218,6 +218,9 @@ run_file (const Options *o, GError **error)
   engine = open_engine (host, &settings, file, recording, error);
   if (!engine || (o->params && !set_knobs (host, o->params, error)))
     return FALSE;
+  if (seq_host_sequence_to_one (host))
+    g_printerr ("seqmodel run: a sequence to one: %s\n",
+        seq_host_sequence_to_one (host));
   y = run (engine, recording);
   return write_out (o->out, y, recording->n_frames,
       seq_stream_n_outputs (engine->stream), recording->rate, error);

@@ -6,6 +6,7 @@
 #include "src/cpu.h"
 #include "src/io/file.h"
 #include "src/live/snapshot.h"
+#include "src/model-facts.h"
 
 #define FADES_A_SECOND 100   /* from one model file to the next: 10 ms */
 #define STATE_MAX (1u << 31) /* bytes of a file */
@@ -490,6 +491,14 @@ seq_host_n_knobs (SeqHost *host)
   stream = latest_stream (&host->handover);
   g_mutex_unlock (&host->handover.lock);
   return stream ? seq_stream_n_knobs (stream) : 0;
+}
+
+const char *
+seq_host_sequence_to_one (SeqHost *host)
+{
+  const SeqModel *model = found_model (&host->request);
+
+  return model ? g_hash_table_lookup (model->metadata, SEQ_SEQUENCE_KEY) : NULL;
 }
 
 gboolean

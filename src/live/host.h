@@ -77,6 +77,9 @@ gboolean seq_host_carry_out (SeqHost *host, SeqPlan *plan);
 void seq_host_set_knobs (SeqHost *host, const double *knobs, guint n_knobs);
 /* Knobs of the model that runs, or will; 0: there is none, or no stream. */
 guint seq_host_n_knobs (SeqHost *host);
+/* How a model that ends in the last step of a sequence is read; NULL: it is not
+ * such a one. Valid until a plan is carried out. */
+const char *seq_host_sequence_to_one (SeqHost *host);
 /* FALSE: the model is to begin after silence, on which it never rests. */
 gboolean seq_host_rests (SeqHost *host);
 

@@ -185,6 +185,48 @@ GST_START_TEST (params)
 }
 GST_END_TEST
 
+/* How a sequence to one is read, once. */
+GST_START_TEST (sequence)
+{
+  const char *shared = g_getenv ("SEQ_SHARED");
+  g_autofree char *path = g_build_filename (shared ? shared : "",
+      "cases/faults/onnx-sequence-to-one/final-state.onnx", NULL);
+  g_autofree char *launch = g_strdup_printf (
+      "audiotestsrc num-buffers=2 ! audio/x-raw,channels=2 ! seqfilter "
+      "name=net model-file=%s channel-mode=joint ! fakesink",
+      path);
+  g_autoptr (GstElement) pipeline = NULL;
+  g_autoptr (GstBus) bus = NULL;
+  GstMessage *message;
+  guint n_said = 0;
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+    g_printerr ("SKIPPED: no reference cases in %s\n", path);
+    return;
+  }
+  pipeline = gst_parse_launch (launch, NULL);
+  bus = gst_element_get_bus (pipeline);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (
+      bus, 10 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_INFO);
+  while (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_INFO) {
+    g_autoptr (GError) info = NULL;
+
+    gst_message_parse_info (message, &info, NULL);
+    fail_unless (
+        strstr (info->message, "window=30") != NULL, "%s", info->message);
+    n_said++;
+    gst_message_unref (message);
+    message = gst_bus_timed_pop_filtered (
+        bus, 10 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_INFO);
+  }
+  fail_unless (message != NULL);
+  gst_message_unref (message);
+  fail_unless_equals_int (n_said, 1);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+}
+GST_END_TEST
+
 static Suite *
 told_suite (void)
 {
@@ -196,6 +238,7 @@ told_suite (void)
   tcase_add_test (tc, rate);
   tcase_add_test (tc, mask);
   tcase_add_test (tc, params);
+  tcase_add_test (tc, sequence);
   return s;
 }
 

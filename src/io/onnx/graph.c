@@ -474,7 +474,7 @@ say_how_it_reads (SeqBuilder *builder, guint64 length)
           : g_strdup ("the output of each frame is for the sequence up to it; "
                       "window=n runs the net on the last n frames alone");
 
-  seq_builder_set_metadata (builder, "sequence to one", text);
+  seq_builder_set_metadata (builder, SEQ_SEQUENCE_KEY, text);
 }
 
 static SeqModel *
