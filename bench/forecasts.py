@@ -12,6 +12,10 @@ whose titles have one of them. What is not there is said and left out:
   ETT      DATA/ETTh1.csv, ETTh2.csv (Zhou et al. 2021)
   NAB      DATA/nab/data (Lavin and Ahmad 2015)
   laser    DATA/laser.txt, one value a line (Santa Fe competition, series A)
+
+With OLD, another bench_forecasts, in the environment (this file's program built
+on the sources of then), each model is also compared with the better of its ar
+and persistence.
 """
 import array
 import csv
@@ -152,7 +156,7 @@ def path_of(name, make):
     return material[name]
 
 
-def run(path, *keys, residual=False):
+def run(path, *keys, residual=False, bench=bench):
     """dB whole, dB last third, mean square, ns; or the residual."""
     to = os.path.join(folder.name, "residual")
     keys = [*keys, f"residual={to}"] if residual else keys
@@ -199,30 +203,63 @@ SERIES = [("laser", laser), ("Mackey-Glass", mackey_glass)] + [
         "ec2_cpu_utilization_825cc2", "exchange-2_cpm_results",
         "rds_cpu_utilization_cc0c53")]
 SENSOR = "sensor=1"
+NETS = ("rnn", "lstm", "gru", "mingru")
+AROUND = "linear=1"
 
 
 def audio():
-    if not table("audio: dB whole / last third, ns a sample", "", "asked, ar",
-                 "ar", "ns", "with cascade 256, 32", "ns",
-                 "with cascade 1024, 256, 32", "ns"):
+    if not table("audio: dB whole / last third (ns a sample)", "", "asked of ar",
+                 "ar", "with cascade 256, 32", "with cascade 1024, 256, 32",
+                 "asked of nets", *NETS, "asked with 1024", "lstm, 1024"):
         return
-    for name, make, asked, _, _ in AUDIO:
+
+    def cell(path, *keys):
+        result = run(path, *keys)
+        return f"{both(result)} ({result[3]:.0f})"
+
+    for name, make, of_ar, of_nets, of_long in AUDIO:
         path = path_of(name, make)
         if path:
-            cells = []
-            for keys in ([], ["cascade=256,32"], ["cascade=1024,256,32"]):
-                result = run(path, *keys)
-                cells += [both(result), f"{result[3]:.0f}"]
-            row(name, asked, *cells)
+            row(name, of_ar, *[cell(path, *keys) for keys in (
+                    [], ["cascade=256,32"], ["cascade=1024,256,32"])],
+                of_nets, *[cell(path, f"model={net}", AROUND) for net in NETS],
+                of_long or "",
+                cell(path, "model=lstm", AROUND, "cascade=1024,256,32"))
 
 
 def series():
-    if not table("series: dB whole / last third", "", "persistence", "ar"):
+    if not table("series: dB whole / last third", "", "persistence", "ar",
+                 *NETS):
         return
     for name, make in SERIES:
         path = path_of(name, make)
         if path:
-            row(name, both(persistence(path)), both(run(path, SENSOR)))
+            row(name, both(persistence(path)), both(run(path, SENSOR)),
+                *[both(run(path, SENSOR, f"model={net}", AROUND))
+                  for net in NETS])
+
+
+def floor():
+    old = os.environ.get("OLD")
+    if not old or not table("never below: dB above the better of OLD's ar and "
+                            "persistence, whole / last third; asked: -0.25", "",
+                            "OLD's ar", "persistence", "ar", *NETS):
+        return
+    named = [(name, make, ()) for name, make, *_ in AUDIO]
+    named += [(name, make, (SENSOR,)) for name, make in SERIES]
+    named += [(name, lambda name=name: nab(name), (SENSOR,)) for name in sorted(
+        os.path.basename(path)[:-4] for path in
+        glob.glob(os.path.join(data, "nab/data/*/*.csv")))
+        if name not in [name for name, _ in SERIES]]
+    for name, make, keys in named:
+        path = path_of(name, make)
+        if not path:
+            continue
+        then, last = run(path, bench=old), persistence(path)
+        best = [max(a, b) for a, b in zip(then, last)]
+        row(name, both(then), both(last), *[
+            both([a - b for a, b in zip(run(path, *keys, *more), best)])
+            for more in [()] + [(f"model={net}", AROUND) for net in NETS]])
 
 
 def streaming():
@@ -300,7 +337,7 @@ def outliers():
                            ((0, 1), (1, 8), (8, 32), (32, 256))])
 
 
-for each in (audio, series, streaming, sensors, outliers):
+for each in (audio, series, floor, streaming, sensors, outliers):
     each()
 if missing:
     print("\nnot there: " + ", ".join(missing))

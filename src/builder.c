@@ -14,6 +14,7 @@ struct _SeqBuilder {
   guint skip, n_signal, horizon;
   SeqStart start;
   guint window;
+  SeqModel *linear;
   double rate;
   double *scales[4]; /* in_scale, in_shift, out_scale, out_shift */
   char *format;
@@ -45,6 +46,7 @@ seq_builder_free (SeqBuilder *builder)
   g_ptr_array_unref (builder->weights);
   for (guint i = 0; i < G_N_ELEMENTS (builder->scales); i++)
     g_free (builder->scales[i]);
+  seq_model_unref (builder->linear);
   g_free (builder->format);
   g_hash_table_unref (builder->metadata);
   g_free (builder);
@@ -161,6 +163,15 @@ void
 seq_builder_set_n_signal (SeqBuilder *builder, guint n_signal)
 {
   builder->n_signal = n_signal;
+}
+
+void
+seq_builder_set_linear (SeqBuilder *builder, SeqModel *linear)
+{
+  if (linear)
+    seq_model_ref (linear);
+  seq_model_unref (builder->linear);
+  builder->linear = linear;
 }
 
 void
@@ -282,6 +293,7 @@ seq_builder_copy_facts (SeqBuilder *builder, const SeqModel *model)
 
   builder->skip = model->skip;
   builder->n_signal = model->n_signal;
+  seq_builder_set_linear (builder, model->linear);
   builder->rate = model->rate;
   builder->horizon = model->horizon;
   builder->start = model->start;
@@ -298,7 +310,7 @@ seq_builder_copy_facts (SeqBuilder *builder, const SeqModel *model)
 SeqBuilder *
 seq_builder_new_from (const SeqModel *model)
 {
-  SeqBuilder *builder = seq_builder_new (model->n_in);
+  SeqBuilder *builder = seq_builder_new (model->chain->n_in);
 
   for (guint i = 0; i < model->n_layers; i++) {
     const SeqLayer *layer = model->chain->layers[i];
@@ -326,6 +338,14 @@ values_or (double **values, guint n, double fallback)
   return made;
 }
 
+/* Whether a net can stand around it. */
+static gboolean
+is_linear (const SeqModel *model)
+{
+  return seq_chain_exact (model->chain) && model->n_in == 1 && model->n_out == 1
+         && model->horizon == 1 && !model->linear;
+}
+
 SeqModel *
 seq_builder_finish (SeqBuilder *builder, GError **error)
 {
@@ -343,6 +363,22 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "model: n_signal is %u; expected 1 to %u, the number of inputs",
         n_signal, builder->n_in);
+    return NULL;
+  }
+  if (builder->linear && !is_linear (builder->linear)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "model: the linear forecaster is %s of %u inputs with a horizon of %u; "
+        "expected ar of 1, without lags, with a horizon of 1",
+        builder->linear->chain->layers[0]->klass->kind.name,
+        builder->linear->n_in, builder->linear->horizon);
+    return NULL;
+  }
+  if (builder->linear
+      && builder->n_in != (guint64) n_signal * SEQ_LINEAR_FEATURES) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        "model: there are %u inputs around a linear forecaster; expected %u "
+        "for each of %u channels",
+        builder->n_in, SEQ_LINEAR_FEATURES, n_signal);
     return NULL;
   }
   chain =
@@ -365,10 +401,11 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
           .chain = chain,
           .weights = weights,
           .n_layers = n_layers,
-          .n_in = chain->n_in,
+          .n_in = builder->linear ? n_signal : chain->n_in,
           .n_out = chain->n_out,
           .n_signal = n_signal,
           .skip = chain->skip,
+          .linear = g_steal_pointer (&builder->linear),
           .rate = builder->rate,
           .horizon = builder->horizon,
           .start = builder->start,

@@ -64,6 +64,8 @@ void seq_builder_seed (SeqBuilder *builder, guint64 seed);
 /* All have the defaults of an untouched file. */
 void seq_builder_set_skip (SeqBuilder *builder, guint skip);
 void seq_builder_set_n_signal (SeqBuilder *builder, guint n_signal);
+/* NULL: none. Takes a reference. */
+void seq_builder_set_linear (SeqBuilder *builder, SeqModel *linear);
 void seq_builder_set_rate (SeqBuilder *builder, double rate);
 void seq_builder_set_horizon (SeqBuilder *builder, guint horizon);
 guint seq_builder_horizon (const SeqBuilder *builder);

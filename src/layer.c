@@ -108,6 +108,14 @@ number (GVariant *value, double *out)
 }
 
 gboolean
+seq_config_number (GVariant *config, const char *key, double *value)
+{
+  g_autoptr (GVariant) v = g_variant_lookup_value (config, key, NULL);
+
+  return v && number (v, value);
+}
+
+gboolean
 seq_config_double (const SeqLayer *layer, GVariant *config, const char *key,
     double min, double max, double fallback, double *value, GError **error)
 {

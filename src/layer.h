@@ -216,6 +216,9 @@ gboolean seq_config_uint (const SeqLayer *layer, GVariant *config,
 gboolean seq_config_double (const SeqLayer *layer, GVariant *config,
     const char *key, double min, double max, double fallback, double *value,
     GError **error);
+/* The same for those who are not a layer, unchecked. FALSE: the key is missing,
+ * or not a number. */
+gboolean seq_config_number (GVariant *config, const char *key, double *value);
 /* Reads a word and gives its place in `words` (NULL-terminated); likewise
  * fallback. */
 gboolean seq_config_word (const SeqLayer *layer, GVariant *config,

@@ -18,6 +18,7 @@ seq_model_unref (SeqModel *model)
   if (!model || !g_atomic_int_dec_and_test (&model->ref_count))
     return;
   seq_chain_free ((SeqChain *) model->chain);
+  seq_model_unref (model->linear);
   seq_free ((real *) model->weights);
   g_free ((double *) model->in_scale);
   g_free ((double *) model->in_shift);
@@ -48,6 +49,9 @@ seq_model_layer (const SeqModel *model, guint layer)
 
 /* The read-out of a net that is new. */
 #define HEAD "dense"
+/* What a net stands around, and the options that are handed on to it. */
+#define LINEAR "ar"
+static const char *const linear_options[] = { "order", "sensor", "cascade" };
 
 /* The entries of options that a kind reads. */
 static GVariant *
@@ -95,25 +99,66 @@ twin_of (const SeqKind *kind)
   return seq_kind_find (kind->twin);
 }
 
+gboolean
+seq_model_linear_reads (const char *option)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (linear_options); i++)
+    if (g_str_equal (option, linear_options[i]))
+      return TRUE;
+  return FALSE;
+}
+
+SeqModel *
+seq_model_new_linear (GVariant *options, GError **error)
+{
+  static const guint32 cascade[] = { 256, 32 };
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert_value (&dict, "cascade",
+      g_variant_new_fixed_array (
+          G_VARIANT_TYPE_UINT32, cascade, 2, sizeof *cascade));
+  for (guint i = 0; i < G_N_ELEMENTS (linear_options); i++) {
+    g_autoptr (GVariant) value =
+        g_variant_lookup_value (options, linear_options[i], NULL);
+
+    if (value)
+      g_variant_dict_insert_value (&dict, linear_options[i], value);
+  }
+  return seq_model_new_untrained (
+      LINEAR, g_variant_dict_end (&dict), 1, 1, FALSE, FALSE, 0, error);
+}
+
 SeqModel *
 seq_model_new_untrained (const char *name, GVariant *options, guint n_signal,
     guint n_layers, gboolean readout, gboolean skip, guint64 seed,
     GError **error)
 {
-  g_autoptr (SeqBuilder) builder = seq_builder_new (n_signal);
   g_autoptr (GVariant) dict =
       g_variant_ref_sink (options ? options : g_variant_new ("a{sv}", NULL));
   const SeqKind *kind = seq_kind_find (name), *head = seq_kind_find (HEAD);
   gboolean alone = kind && kind->flags & SEQ_KIND_LEARNS;
   guint horizon = 1;
+  double linear = 0;
+  g_autoptr (SeqBuilder) builder = NULL;
+  g_autoptr (SeqModel) core = NULL;
 
+  seq_config_number (dict, "linear", &linear);
+  if (linear != 0 && !alone && !(core = seq_model_new_linear (dict, error)))
+    return NULL;
+  builder = seq_builder_new (n_signal * (core ? SEQ_LINEAR_FEATURES : 1));
+  if (core) {
+    seq_builder_set_linear (builder, core);
+    seq_builder_set_n_signal (builder, n_signal);
+  }
   for (guint i = 0; i < (alone ? 1 : n_layers); i++)
     if (seq_builder_add (
             builder, name, kind ? options_of (kind, dict) : NULL, error)
         < 0)
       return NULL;
-  /* with a skip a silent read-out is the best first guess: the next value is as
-   * this one */
+  /* with a skip or a linear forecaster a silent read-out is the best first
+   * guess: nothing is to be added */
+  skip |= core != NULL;
   if (skip && !alone)
     seq_builder_seed (builder, seed);
   if (!alone
@@ -122,7 +167,7 @@ seq_model_new_untrained (const char *name, GVariant *options, guint n_signal,
     return NULL;
   if (!skip || alone)
     seq_builder_seed (builder, seed);
-  seq_builder_set_skip (builder, skip && !alone ? n_signal : 0);
+  seq_builder_set_skip (builder, skip && !alone && !core ? n_signal : 0);
   g_variant_lookup (dict, "horizon", "u", &horizon);
   seq_builder_set_horizon (builder, horizon);
   return seq_builder_finish (builder, error);

@@ -29,18 +29,25 @@ typedef enum {
   SEQ_START_SILENCE /* where a long silence leads to; of effects */
 } SeqStart;
 
+/* Inputs that a net around a linear forecaster has for each channel. */
+#define SEQ_LINEAR_FEATURES 8
+
 struct _SeqModel {
   gint ref_count; /* atomic; for ref and unref alone */
   const SeqChain *const chain;
   const real *const weights; /* [chain->n_weights] */
   const guint n_layers, n_in, n_out;
-  const guint n_signal; /* the first inputs are signal; the other
-                         * n_in - n_signal are knobs, 0..1 */
-  const guint skip;     /* as SeqChain.skip */
-  const double rate;    /* Hz; 0: any */
-  const guint horizon;  /* frames that a forecast looks ahead; 0:
-                         * an effect (output for the same frame),
-                         * or unknown */
+  const guint n_signal;   /* the first inputs are signal; the other
+                           * n_in - n_signal are knobs, 0..1 */
+  const guint skip;       /* as SeqChain.skip */
+  SeqModel *const linear; /* forecasts first, one frame ahead, each channel by
+                           * itself; the chain is a net around it
+                           * (src/live/linear.h), which n_in does not count the
+                           * inputs of. NULL: there is none */
+  const double rate;      /* Hz; 0: any */
+  const guint horizon;    /* frames that a forecast looks ahead; 0:
+                           * an effect (output for the same frame),
+                           * or unknown */
   const SeqStart start;
   const guint window; /* frames: each frame's output is that of a run from the
                        * start over the last so many; 0: state goes on */
@@ -74,11 +81,18 @@ SeqLayerFacts seq_model_layer (const SeqModel *model, guint layer);
  * learns in its state stands alone; of others, `n_layers` and a dense read-out,
  * or with `readout` one that learns by RLS. options (a{sv}, sunk): keys that
  * the kind or the read-out reads are handed on, others are ignored, so that one
- * set of settings serves every kind. Control thread.
+ * set of settings serves every kind; `linear` (1): a net stands around a linear
+ * forecaster, which reads `order`, `sensor` and `cascade`. Control thread.
  * Errors: SEQ_ERROR_CONFIG. */
 SeqModel *seq_model_new_untrained (const char *kind, GVariant *options,
     guint n_signal, guint n_layers, gboolean readout, gboolean skip,
     guint64 seed, GError **error);
+
+/* The linear forecaster of such a net, which has learnt nothing yet. Of options
+ * (a{sv}, borrowed) it reads those named above. Control thread. Errors:
+ * SEQ_ERROR_CONFIG. */
+SeqModel *seq_model_new_linear (GVariant *options, GError **error);
+gboolean seq_model_linear_reads (const char *option);
 
 /* The same model with its last layer, a dense one, replaced by a read-out that
  * learns in its state and starts from the same weights. options (a{sv}, sunk):

@@ -27,14 +27,16 @@ typedef struct {
   const SeqKind *kind;
   SeqLearn learn;
   const char *precision; /* of recurrent weights */
+  gboolean linear;       /* around a linear forecaster */
 } Case;
 
 static void
 add_case (GArray *cases, const SeqKind *kind, SeqLearn learn,
-    const char *learner, const char *precision)
+    const char *learner, const char *precision, gboolean linear)
 {
-  Case c = { g_strjoin ("-", kind->name, learner, precision, NULL), kind, learn,
-    precision };
+  Case c = { g_strjoin ("-", kind->name, learner, precision,
+                 linear ? "linear" : NULL, NULL),
+    kind, learn, precision, linear };
 
   g_array_append_val (cases, c);
 }
@@ -46,13 +48,14 @@ cases_new (void)
   GArray *cases = g_array_new (FALSE, FALSE, sizeof (Case));
 
   for (const SeqKind *const *k = seq_kind_choices (); *k; k++) {
-    add_case (cases, *k, SEQ_LEARN_GRADIENT, "on", "float");
+    add_case (cases, *k, SEQ_LEARN_GRADIENT, "on", "float", FALSE);
     if ((*k)->flags & SEQ_KIND_TRAINS) {
-      add_case (cases, *k, SEQ_LEARN_READOUT, "readout", "float");
-      add_case (cases, *k, SEQ_LEARN_BOTH, "both", "float");
+      add_case (cases, *k, SEQ_LEARN_READOUT, "readout", "float", FALSE);
+      add_case (cases, *k, SEQ_LEARN_BOTH, "both", "float", FALSE);
+      add_case (cases, *k, SEQ_LEARN_BOTH, "both", "float", TRUE);
     }
     if (seq_kind_has_option (*k, "precision"))
-      add_case (cases, *k, SEQ_LEARN_READOUT, "readout", "int8");
+      add_case (cases, *k, SEQ_LEARN_READOUT, "readout", "int8", FALSE);
   }
   return cases;
 }
@@ -65,10 +68,12 @@ make (const Case *c)
     .window = 48,
     .horizon = 1,
     .channel_mode = SEQ_CHANNELS_INDEPENDENT };
+  const char *options = c->linear ? "{'hidden_size': <9>, 'linear': <1>}"
+                                  : "{'hidden_size': <9>, 'history': <700>}";
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqModel) model = seq_model_new_untrained (c->kind->name,
-      g_variant_new_parsed ("{'hidden_size': <9>, 'history': <700>}"), 1, 1,
-      c->learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);
+  g_autoptr (SeqModel) model =
+      seq_model_new_untrained (c->kind->name, g_variant_new_parsed (options), 1,
+          1, c->learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);
   g_autoptr (SeqModel) small =
       model && !g_str_equal (c->precision, "float")
           ? seq_model_with_precision (model, c->precision, &error)

@@ -1,8 +1,11 @@
-/* test_forecasts.c: what the linear forecaster promises: it is least squares;
- * offset and scale do not matter; a bad value harms nothing that follows; no
- * forecast leaves what was heard.
+/* test_forecasts.c: what forecasts promise. The linear forecaster: it is least
+ * squares; offset and scale do not matter; a bad value harms nothing that
+ * follows; no forecast leaves what was heard. A net around it: the same, is
+ * never worse by more than a little, and better where there is more than linear
+ * to foresee.
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "src/io/load.h"
 #include "src/live/stream.h"
 
 #include <math.h>
@@ -30,30 +33,71 @@ swing (void)
   return x;
 }
 
-/* Residuals, or forecasts of the frame after, of a stream that learns. */
+/* A stream that learns. */
+static SeqStream *
+stream_with (const char *kind, const char *options, guint n_channels,
+    guint horizon, gboolean clamp)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean net = !(seq_kind_find (kind)->flags & SEQ_KIND_LEARNS);
+  g_autoptr (SeqModel) model = seq_model_new_untrained (
+      kind, g_variant_new_parsed (options), 1, 1, net, net, 0, &error);
+  SeqStream *stream;
+
+  g_assert_no_error (error);
+  stream = seq_stream_new (model, n_channels,
+      &(SeqStreamConfig){ .learn = net ? SEQ_LEARN_BOTH : SEQ_LEARN_GRADIENT,
+          .learning_rate = 3e-3,
+          .window = 64,
+          .horizon = horizon,
+          .clamp = clamp },
+      &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+static SeqStream *
+stream_of (const char *kind, const char *options, guint n_channels)
+{
+  return stream_with (kind, options, n_channels, 1, FALSE);
+}
+
+/* Frames [from, to) of interleaved x and y. */
+static void
+process (SeqStream *stream, double *x, double *y, guint from, guint to,
+    SeqOutput which)
+{
+  guint n = seq_stream_n_channels (stream);
+  g_autofree gpointer *in_channel = g_new (gpointer, n);
+  g_autofree gpointer *out_channel = g_new (gpointer, n);
+  SeqSignal in = { SEQ_FORMAT_F64, in_channel, n };
+  SeqSignal out = { SEQ_FORMAT_F64, out_channel, n };
+  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL };
+
+  for (guint c = 0; c < n; c++) {
+    in_channel[c] = x + from * n + c;
+    out_channel[c] = y + from * n + c;
+  }
+  outputs[which] = &out;
+  seq_stream_process (stream, &in, outputs, to - from, 1, 1, 0);
+}
+
+/* Residuals, or forecasts of the frame after. */
+static double *
+run_kind (
+    const char *kind, const char *options, double *x, guint n, SeqOutput which)
+{
+  g_autoptr (SeqStream) stream = stream_of (kind, options, 1);
+  double *y = g_new0 (double, n);
+
+  process (stream, x, y, 0, n, which);
+  return y;
+}
+
 static double *
 run (const char *options, double *x, guint n, SeqOutput which)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (SeqModel) model = seq_model_new_untrained (
-      "ar", g_variant_new_parsed (options), 1, 1, FALSE, FALSE, 0, &error);
-  g_autoptr (SeqStream) stream = NULL;
-  double *y = g_new0 (double, n);
-  SeqSignal in = { SEQ_FORMAT_F64, (gpointer[]){ x }, 1 };
-  SeqSignal out = { SEQ_FORMAT_F64, (gpointer[]){ y }, 1 };
-  const SeqSignal *outputs[SEQ_N_OUTPUTS] = { NULL };
-
-  outputs[which] = &out;
-  g_assert_no_error (error);
-  stream = seq_stream_new (model, 1,
-      &(SeqStreamConfig){ .learn = SEQ_LEARN_GRADIENT,
-          .learning_rate = 1e-3,
-          .window = 64,
-          .horizon = 1 },
-      &error);
-  g_assert_no_error (error);
-  seq_stream_process (stream, &in, outputs, n, 1, 1, 0);
-  return y;
+  return run_kind ("ar", options, x, n, which);
 }
 
 static double
@@ -235,9 +279,313 @@ test_exact (void)
   g_assert_cmpfloat (rms (of_sine, 190, 210), <=, .001 * .16);
 }
 
+/* --- nets around it --------------------------------------------------------
+ */
+
+#define SOUND "{'linear': <1>, 'hidden_size': <8>}"
+#define SENSOR "{'linear': <1>, 'hidden_size': <8>, 'sensor': <1>}"
+
+/* Where all there is to foresee is linear a net costs less than a tenth of a
+ * decibel. */
+static void
+test_net_is_not_worse (gconstpointer kind)
+{
+  g_autofree double *x = swing (), *of_net = NULL, *of_ar = NULL;
+
+  of_net = run_kind (kind, SOUND, x, N, SEQ_OUTPUT_RESIDUAL);
+  of_ar = run ("{'cascade': <[@u 256, 32]>}", x, N, SEQ_OUTPUT_RESIDUAL);
+  g_test_message ("%.4f of the linear forecaster's error",
+      rms (of_net, 100, N) / rms (of_ar, 100, N));
+  g_assert_cmpfloat (rms (of_net, 100, N), <, 1.01 * rms (of_ar, 100, N));
+}
+
+/* The Henon map is quadratic in its last value: x'' = 1 - 1.4 x'^2 + .3 x. No
+ * linear forecast can have much of it, any net a large part. */
+static void
+test_net_is_better (gconstpointer kind)
+{
+  static const char *const options[] = { SOUND, SENSOR };
+  double x[N] = { .1, .2 };
+  g_autofree double *of_ar = NULL;
+
+  for (guint t = 2; t < N; t++)
+    x[t] = 1 - 1.4 * x[t - 1] * x[t - 1] + .3 * x[t - 2];
+  of_ar = run ("@a{sv} {}", x, N, SEQ_OUTPUT_RESIDUAL);
+  g_assert_cmpfloat (rms (of_ar, AT, N), >, .5);
+  for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
+    g_autofree double *of_net =
+        run_kind (kind, options[i], x, N, SEQ_OUTPUT_RESIDUAL);
+
+    g_test_message ("%.3f of the linear forecaster's error",
+        rms (of_net, AT, N) / rms (of_ar, AT, N));
+    g_assert_cmpfloat (rms (of_net, AT, N), <, .6 * rms (of_ar, AT, N));
+  }
+}
+
+/* A bad value leaves nothing behind that it does not without a net. */
+static void
+test_net_keeps_the_guard (gconstpointer kind)
+{
+  static const double values[] = { -999, 1e9, 1e30, NAN };
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
+    g_autofree double *x = swing (), *calm = NULL, *r = NULL;
+
+    calm = run_kind (kind, SENSOR, x, N, SEQ_OUTPUT_RESIDUAL);
+    x[AT] = values[i];
+    r = run_kind (kind, SENSOR, x, N, SEQ_OUTPUT_RESIDUAL);
+    g_assert_cmpfloat (
+        rms (r, AT + 1, AT + 33), <, 1.3 * rms (calm, AT + 1, AT + 33));
+    g_assert_cmpfloat (rms (r, AT + 33, N), <, 1.1 * rms (calm, AT + 33, N));
+  }
+}
+
+/* Silence, then a signal: what comes after it is forecast as well as if there
+ * had been none. */
+static void
+test_net_after_silence (gconstpointer kind)
+{
+  g_autofree double *x = swing (), *at_once = NULL, *later = NULL;
+  double y[N] = { 0 };
+
+  memcpy (y + 1000, x, (N - 1000) * sizeof *x);
+  at_once = run_kind (kind, SOUND, x, N, SEQ_OUTPUT_RESIDUAL);
+  later = run_kind (kind, SOUND, y, N, SEQ_OUTPUT_RESIDUAL);
+  g_assert_cmpfloat (
+      rms (later, 2000, N), <, 1.05 * rms (at_once, 1000, N - 1000));
+}
+
+/* Cut anyhow, beside another channel, or saved and restored halfway, a stream
+ * gives the same bits. */
+static void
+test_net_has_the_same_bits (gconstpointer kind)
+{
+  g_autofree double *x = swing (), *whole = NULL, *state = NULL;
+  g_autofree double *two = g_new (double, 2 * N), *of_two = NULL;
+  g_autofree double *y = g_new0 (double, N);
+  g_autoptr (SeqStream) stream = stream_of (kind, SENSOR, 1);
+  g_autoptr (SeqStream) other = stream_of (kind, SENSOR, 1);
+  g_autoptr (SeqStream) both = stream_of (kind, SENSOR, 2);
+
+  x[100] = NAN;
+  x[AT] = 1e9;
+  whole = run_kind (kind, SENSOR, x, N, SEQ_OUTPUT_PREDICTION);
+  for (guint t = 0, n = 1; t < N; t += n, n = n % 97 + 1) {
+    process (stream, x, y, t, MIN (t + n, N), SEQ_OUTPUT_PREDICTION);
+    if (t < N / 2 && t + n >= N / 2) {
+      state = g_malloc (seq_stream_state_size (stream));
+      seq_stream_get_state (stream, state);
+      g_assert_true (seq_stream_set_state (other, state));
+      g_assert_true (seq_stream_adopt (stream, other));
+    }
+  }
+  g_assert_cmpmem (y, N * sizeof (double), whole, N * sizeof (double));
+  for (guint t = 0; t < N; t++) {
+    two[2 * t] = x[t];
+    two[2 * t + 1] = t * .01;
+  }
+  of_two = g_new0 (double, 2 * N);
+  process (both, two, of_two, 0, N, SEQ_OUTPUT_PREDICTION);
+  for (guint t = 0; t < N; t++)
+    g_assert_true (of_two[2 * t] == whole[t]);
+}
+
+/* A state that says what cannot be is refused. */
+static void
+test_net_checks_its_state (void)
+{
+  g_autoptr (SeqStream) stream = stream_of ("rnn", SENSOR, 1);
+  g_autofree double *x = swing (), *y = g_new0 (double, N);
+  gsize size = seq_stream_state_size (stream), n_refused = 0;
+  g_autofree guint8 *state = g_malloc (size);
+
+  process (stream, x, y, 0, N, SEQ_OUTPUT_PREDICTION);
+  for (gsize at = 0; at < size; at += 8 * 37) {
+    double nan = NAN;
+
+    seq_stream_get_state (stream, state);
+    memcpy (state + at, &nan, sizeof nan);
+    if (!seq_stream_set_state (stream, state))
+      n_refused++;
+    process (stream, x, y, 0, 200, SEQ_OUTPUT_PREDICTION);
+  }
+  g_assert_cmpuint (n_refused, >, size / (8 * 37) / 2);
+}
+
+/* A file of what was learnt goes on, without learning: nearly as well, and far
+ * better than the linear forecaster's file does. Of a file that was written and
+ * read the model gives the same bits. */
+static void
+test_net_is_saved (gconstpointer kind)
+{
+  double x[N] = { .1, .2 }, y[N], z[N];
+  const char *const kinds[] = { "ar", kind };
+  double left[2];
+  g_autoptr (GError) error = NULL;
+
+  for (guint t = 2; t < N; t++)
+    x[t] = 1 - 1.4 * x[t - 1] * x[t - 1] + .3 * x[t - 2];
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SeqStream) stream =
+        stream_of (kinds[i], i == 0 ? "@a{sv} {}" : SOUND, 1);
+    g_autoptr (SeqModel) learnt = NULL, read = NULL;
+    g_autoptr (SeqStream) of_learnt = NULL, of_read = NULL;
+    g_autoptr (GBytes) bytes = NULL;
+    SeqStreamConfig config = { .horizon = 1, .learning_rate = 1, .window = 1 };
+
+    process (stream, x, y, 0, AT, SEQ_OUTPUT_RESIDUAL);
+    learnt = seq_stream_learnt_model (stream, 0, &error);
+    g_assert_no_error (error);
+    bytes = seq_model_write (learnt, "safetensors", &error);
+    g_assert_no_error (error);
+    read = seq_model_load_bytes (bytes, "learnt", NULL, NULL, &error);
+    g_assert_no_error (error);
+    of_learnt = seq_stream_new (learnt, 1, &config, &error);
+    of_read = seq_stream_new (read, 1, &config, &error);
+    g_assert_no_error (error);
+    process (of_learnt, x, y, AT, N, SEQ_OUTPUT_RESIDUAL);
+    process (of_read, x, z, AT, N, SEQ_OUTPUT_RESIDUAL);
+    g_assert_cmpmem (
+        y + AT, (N - AT) * sizeof *y, z + AT, (N - AT) * sizeof *z);
+    left[i] = rms (y, AT + 50, N);
+  }
+  g_test_message ("%.3f of the linear forecaster's error", left[1] / left[0]);
+  g_assert_cmpfloat (left[1], <, .7 * left[0]);
+}
+
+/* Other formats cannot hold it: that is said, not left out. */
+static void
+test_net_is_not_exported (void)
+{
+  g_autoptr (SeqStream) stream = stream_of ("rnn", SOUND, 1);
+  g_autoptr (SeqModel) model = seq_stream_learnt_model (stream, 0, NULL);
+
+  for (const char *const *f = seq_model_written_formats (); *f; f++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GBytes) bytes = seq_model_write (model, *f, &error);
+
+    if (g_str_equal (*f, "safetensors"))
+      g_assert_no_error (error);
+    else
+      g_assert_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED);
+  }
+}
+
+/* A forecaster within a forecaster within ... is refused at the second. */
+static void
+test_net_is_not_nested (void)
+{
+  g_autoptr (SeqStream) stream = stream_of ("rnn", SOUND, 1);
+  g_autoptr (SeqModel) model = seq_stream_learnt_model (stream, 0, NULL);
+  g_autoptr (GBytes) bytes = seq_model_write (model, "safetensors", NULL);
+  g_autoptr (GError) error = NULL;
+  gsize size;
+  const void *data = g_bytes_get_data (bytes, &size);
+
+  g_assert_null (seq_model_load_linear (data, size, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED);
+}
+
+/* --- clamp -----------------------------------------------------------------
+ */
+
+/* Next to silence, then full scale, then a step, then silence. */
+static void
+make_onset (double *x, guint n)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+
+  for (guint t = 0; t < n; t++)
+    x[t] = (t > n / 2 ? 3 : 0) + normal (rand) * (t < n / 4 ? 1e-5 : .3);
+  for (guint t = n / 4 * 3; t < n; t++)
+    x[t] = 0;
+}
+
+/* With `clamp` forecasts are what they are without, as far as that is within a
+ * fifth of the range heard, or one and a half of the largest step a frame
+ * ahead; here the range is taken from all samples, which is the same over so
+ * few. */
+static void
+test_clamp (gconstpointer kind)
+{
+  static const guint horizons[] = { 1, 5 };
+  enum { FRAMES = 2000 };
+  double x[FRAMES];
+
+  make_onset (x, FRAMES);
+  for (guint h = 0; h < G_N_ELEMENTS (horizons); h++) {
+    g_autofree char *options = g_strdup_printf (
+        "{'horizon': <%u>, 'hidden_size': <8>, 'history': <500>}", horizons[h]);
+    g_autoptr (SeqStream) free =
+        stream_with (kind, options, 1, horizons[h], FALSE);
+    g_autoptr (SeqStream) bound =
+        stream_with (kind, options, 1, horizons[h], TRUE);
+    double y[FRAMES], z[FRAMES], low = INFINITY, high = -INFINITY, step = 0;
+
+    process (free, x, y, 0, FRAMES, SEQ_OUTPUT_PREDICTION);
+    for (guint t = 0, n = 1; t < FRAMES; t += n, n = n % 97 + 1)
+      process (bound, x, z, t, MIN (t + n, FRAMES), SEQ_OUTPUT_PREDICTION);
+    for (guint t = 0; t < FRAMES; t++) {
+      double room, slack;
+
+      low = MIN (low, x[t]);
+      high = MAX (high, x[t]);
+      step = t > 0 ? MAX (step, fabs (x[t] - x[t - 1])) : 0;
+      room = MAX (.2 * (high - low), 1.5 * step * horizons[h]);
+      slack = .05 * (high - low) + .05 * room;
+      g_assert_cmpfloat (z[t], >=, low - room - 1e-9);
+      g_assert_cmpfloat (z[t], <=, high + room + 1e-9);
+      if (y[t] > low - room + slack && y[t] < high + room - slack)
+        g_assert_cmpfloat (z[t], ==, y[t]);
+    }
+  }
+}
+
+/* What was heard long ago no longer counts: after 10^6 frames of a hum a click
+ * at full scale has left the range. */
+static void
+test_clamp_forgets (void)
+{
+  enum { FRAMES = 1000000 };
+  g_autofree double *x = g_new0 (double, FRAMES);
+  g_autofree double *y = g_new0 (double, FRAMES);
+  g_autoptr (SeqStream) stream = NULL;
+
+  for (guint t = 0; t < FRAMES; t++)
+    x[t] = t == 0 ? 1 : .001 * sin (.01 * t);
+  stream = stream_with ("markov", "@a{sv} {}", 1, 1, TRUE);
+  process (stream, x, y, 0, FRAMES, SEQ_OUTPUT_PREDICTION);
+  g_assert_cmpfloat (fabs (y[FRAMES - 1]), <, .0015);
+}
+
+static void
+add_net_tests (const char *kind)
+{
+  static const struct {
+    const char *name;
+    void (*test) (gconstpointer kind);
+  } cases[] = {
+    { "not-worse", test_net_is_not_worse },
+    { "better", test_net_is_better },
+    { "guard", test_net_keeps_the_guard },
+    { "silence", test_net_after_silence },
+    { "same-bits", test_net_has_the_same_bits },
+    { "saved", test_net_is_saved },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *path =
+        g_strdup_printf ("/forecasts/%s/%s", kind, cases[i].name);
+
+    g_test_add_data_func (path, kind, cases[i].test);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
+  const SeqKind *const *kinds = seq_kind_choices ();
+
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/forecasts/least-squares", test_least_squares);
   g_test_add_func ("/forecasts/offset-and-scale", test_offset_and_scale);
@@ -250,5 +598,18 @@ main (int argc, char **argv)
   g_test_add_func ("/forecasts/steps", test_steps);
   g_test_add_func ("/forecasts/onset", test_onset);
   g_test_add_func ("/forecasts/exact", test_exact);
+  for (guint i = 0; kinds[i]; i++) {
+    g_autofree char *path =
+        g_strdup_printf ("/forecasts/clamp/%s", kinds[i]->name);
+
+    g_test_add_data_func (path, kinds[i]->name, test_clamp);
+  }
+  g_test_add_func ("/forecasts/clamp/forgets", test_clamp_forgets);
+  for (guint i = 0; kinds[i]; i++)
+    if (!(kinds[i]->flags & SEQ_KIND_LEARNS))
+      add_net_tests (kinds[i]->name);
+  g_test_add_func ("/forecasts/net/state", test_net_checks_its_state);
+  g_test_add_func ("/forecasts/net/export", test_net_is_not_exported);
+  g_test_add_func ("/forecasts/net/nested", test_net_is_not_nested);
   return g_test_run ();
 }

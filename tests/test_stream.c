@@ -17,6 +17,7 @@ typedef struct {
   SeqLearn learn;
   guint horizon;
   SeqChannelMode mode;
+  guint linear; /* 1: around a linear forecaster */
 } Case;
 
 static const Case cases[] = {
@@ -48,6 +49,10 @@ static const Case cases[] = {
   { "markov-joint", "markov", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
   { "lstm-joint", "lstm", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_JOINT },
   { "lstm-readout-joint", "lstm", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_JOINT },
+  { "lstm-linear", "lstm", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_INDEPENDENT, 1 },
+  { "gru-linear", "gru", SEQ_LEARN_GRADIENT, 1, SEQ_CHANNELS_INDEPENDENT, 1 },
+  { "rnn-linear", "rnn", SEQ_LEARN_READOUT, 1, SEQ_CHANNELS_INDEPENDENT, 1 },
+  { "lstm-linear-joint", "lstm", SEQ_LEARN_BOTH, 1, SEQ_CHANNELS_JOINT, 1 },
 };
 
 static SeqStream *
@@ -69,6 +74,7 @@ make (const Case *c, guint n_channels)
   g_variant_dict_insert (&options, "states", "u", 20);
   g_variant_dict_insert (&options, "history", "u", 700);
   g_variant_dict_insert (&options, "horizon", "u", c->horizon);
+  g_variant_dict_insert (&options, "linear", "u", c->linear);
   model = seq_model_new_untrained (c->kind, g_variant_dict_end (&options),
       c->mode == SEQ_CHANNELS_JOINT ? n_channels : 1, 1,
       c->learn >= SEQ_LEARN_READOUT, TRUE, 7, &error);

@@ -253,6 +253,25 @@ seq_model_written_formats (void)
   return g_once (&once, list_written, NULL);
 }
 
+SeqModel *
+seq_model_load_linear (gconstpointer bytes, gsize size, GError **error)
+{
+  g_autoptr (GBytes) copy = g_bytes_new (bytes, size);
+  g_autoptr (SeqSafetensors) file = seq_safetensors_parse (copy, error);
+
+  if (!file) {
+    g_prefix_error (error, SEQ_LINEAR_TENSOR ": ");
+    return NULL;
+  }
+  if (seq_safetensors_find (file, SEQ_LINEAR_TENSOR)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
+        SEQ_LINEAR_TENSOR ": there is a linear forecaster within; expected "
+                          "none around a linear forecaster");
+    return NULL;
+  }
+  return seq_model_load_bytes (copy, SEQ_LINEAR_TENSOR, NULL, NULL, error);
+}
+
 const char *
 seq_model_format_by_suffix (const char *path)
 {
@@ -288,6 +307,13 @@ seq_model_write (const SeqModel *model, const char *format, GError **error)
     known = g_strjoinv (", ", (char **) seq_model_written_formats ());
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
         "format is %s; expected one of %s", format, known);
+    return NULL;
+  }
+  if (model->linear && row != &seq_format_safetensors_model) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "%s: a net around a linear forecaster cannot be stored; expected a net "
+        "alone (linear=off), or the format safetensors",
+        row->name);
     return NULL;
   }
   bytes = row->write (model, error);

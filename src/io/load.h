@@ -23,6 +23,13 @@ SeqModel *seq_model_load (const char *path, GVariant *hints, GError **error);
 SeqModel *seq_model_load_bytes (GBytes *bytes, const char *name,
     const char *folder, GVariant *hints, GError **error);
 
+/* The linear forecaster of a net, which files of our own hold as a tensor of
+ * that name: bytes, which are a model file themselves. NULL with an error: they
+ * are not, or there is another within. */
+#define SEQ_LINEAR_TENSOR "seqfilter.linear"
+SeqModel *seq_model_load_linear (
+    gconstpointer bytes, gsize size, GError **error);
+
 /* Names of the formats that can be read, and of those that can be written,
  * NULL-terminated, static: for messages and help. Any thread. */
 const char *const *seq_model_formats (void);

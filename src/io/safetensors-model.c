@@ -7,8 +7,10 @@
  * one module. Other kinds get "<kind>.<tensor>": "dense.weight" is that of
  * nn.Linear. A second module of a kind is "lstm2." and so on. Our bias is
  * bias_ih; bias_hh is zero, except a GRU's n. The metadata "seqfilter.model"
- * is a GVariant of type FACTS as text.
+ * is a GVariant of type FACTS as text. The linear forecaster of a net is a
+ * tensor of bytes, SEQ_LINEAR_TENSOR: a file of its own.
  */
+#include "src/io/load.h"
 #include "src/io/reader.h"
 #include "src/model-facts.h"
 
@@ -164,11 +166,28 @@ write_model (const SeqModel *model, GError **error)
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   GHashTableIter iter;
   gpointer key, value;
+  g_autoptr (GBytes) linear = NULL;
 
   g_array_set_clear_func (tensors, tensor_clear);
   for (guint i = 0; i < chain->n_layers; i++)
     add_layer (tensors, chain->layers[i], &places[i],
         model->weights + chain->weights_at[i]);
+  if (model->linear) {
+    gsize size;
+
+    linear = write_model (model->linear, error);
+    if (!linear)
+      return NULL;
+    g_bytes_get_data (linear, &size);
+    g_array_append_vals (tensors,
+        &(SeqTensorData){ .name = g_strdup (SEQ_LINEAR_TENSOR),
+            .dtype = SEQ_DTYPE_U8,
+            .rank = 1,
+            .shape = { size },
+            .data = g_memdup2 (g_bytes_get_data (linear, NULL), size),
+            .size = size },
+        1);
+  }
   g_hash_table_iter_init (&iter, model->metadata);
   while (g_hash_table_iter_next (&iter, &key, &value))
     g_hash_table_replace (metadata, g_strdup (key), g_strdup (value));
@@ -280,6 +299,22 @@ check_used (const SeqSafetensors *file, GHashTable *used, GError **error)
 }
 
 static gboolean
+bind_linear (SeqBuilder *builder, const SeqSafetensors *file, GHashTable *used,
+    GError **error)
+{
+  const SeqTensorData *data = seq_safetensors_find (file, SEQ_LINEAR_TENSOR);
+  g_autoptr (SeqModel) linear = NULL;
+
+  if (!data)
+    return TRUE;
+  g_hash_table_add (used, (gpointer) data);
+  linear = seq_model_load_linear (data->data, data->size, error);
+  if (linear)
+    seq_builder_set_linear (builder, linear);
+  return linear != NULL;
+}
+
+static gboolean
 bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
 {
   g_autoptr (GHashTable) used = g_hash_table_new (NULL, NULL);
@@ -306,7 +341,8 @@ bind_all (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
         && !add_second_bias (builder, i, &places[i], file, used, error))
       return FALSE;
   }
-  return check_used (file, used, error);
+  return bind_linear (builder, file, used, error)
+         && check_used (file, used, error);
 }
 
 static SeqModel *

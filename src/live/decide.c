@@ -4,6 +4,7 @@
  * The model comes from a state, a file or the settings, in this order.
  */
 #include "src/live/decide.h"
+#include "src/layer.h"
 
 #include <math.h>
 
@@ -15,24 +16,6 @@ static gboolean
 is_net (const SeqKind *kind)
 {
   return kind->title && !(kind->flags & SEQ_KIND_LEARNS);
-}
-
-static gboolean
-read_number (GVariant *dict, const char *key, double *number)
-{
-  g_autoptr (GVariant) value = g_variant_lookup_value (dict, key, NULL);
-
-  if (!value)
-    return FALSE;
-  if (g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))
-    *number = g_variant_get_uint32 (value);
-  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_INT32))
-    *number = g_variant_get_int32 (value);
-  else if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
-    *number = g_variant_get_double (value);
-  else
-    return FALSE;
-  return TRUE;
 }
 
 /* Reads the settings that are options of the layer. */
@@ -53,7 +36,7 @@ describe_options (GVariant *config, SeqSettings *description)
       g_clear_pointer ((GVariant **) value, g_variant_unref);
       *(GVariant **) value = array;
       description->given |= array ? SEQ_BIT (id) : 0;
-    } else if (read_number (config, info->option, &number)) {
+    } else if (seq_config_number (config, info->option, &number)) {
       if (info->type == SEQ_TYPE_DOUBLE)
         *(double *) value = number;
       else
@@ -84,11 +67,15 @@ seq_describe (const SeqModel *model, SeqSettings *description)
     return; /* dense layers, convolutions */
   description->model = first.kind->name;
   description->layers = n_net_layers;
-  description->skip = model->skip ? SEQ_SKIP_ON : SEQ_SKIP_OFF;
+  description->skip = model->skip     ? SEQ_SKIP_ON
+                      : model->linear ? SEQ_SKIP_AUTO
+                                      : SEQ_SKIP_OFF;
+  description->linear = model->linear ? SEQ_LINEAR_ON : SEQ_LINEAR_OFF;
   description->given |= SEQ_BIT (SEQ_SETTING_MODEL);
   if (is_net (first.kind))
     description->given |= SEQ_BIT (SEQ_SETTING_LAYERS)
-                          | SEQ_BIT (SEQ_SETTING_RESIDUAL_CONNECTION);
+                          | SEQ_BIT (SEQ_SETTING_RESIDUAL_CONNECTION)
+                          | SEQ_BIT (SEQ_SETTING_LINEAR);
   else
     description->layers++;
   describe_options (first.config, description);
@@ -145,12 +132,23 @@ check_options (const SeqKind *kind, GVariant *options, GError **error)
   g_variant_iter_init (&iter, options);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
     if (!seq_kind_has_option (kind, key)
-        && !(is_net (kind) && seq_kind_has_option (readout, key))) {
+        && !(is_net (kind)
+             && (seq_kind_has_option (readout, key)
+                 || seq_model_linear_reads (key)))) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
           "model-options: %s has no option '%s'", kind->name, key);
       return FALSE;
     }
   return TRUE;
+}
+
+/* Whether a net is to stand around a linear forecaster. */
+static gboolean
+wants_linear (const SeqSettings *settings)
+{
+  if (settings->linear == SEQ_LINEAR_AUTO)
+    return settings->horizon == 1 && settings->skip == SEQ_SKIP_AUTO;
+  return settings->linear == SEQ_LINEAR_ON;
 }
 
 /* `model-options` with the settings that are options, too, above them. rate: of
@@ -178,6 +176,8 @@ collect_options (const SeqSettings *settings, guint rate)
   if (rate > 0 && rate < SENSOR_RATE
       && !g_variant_dict_contains (&dict, "sensor"))
     g_variant_dict_insert (&dict, "sensor", "u", 1);
+  if (wants_linear (settings))
+    g_variant_dict_insert (&dict, "linear", "u", 1);
   return g_variant_dict_end (&dict);
 }
 
@@ -314,6 +314,14 @@ seq_decide (
   };
   if (!settings->learning && !question->keeps_learner)
     config->learn = SEQ_LEARN_OFF;
+  /* 0 in a file may mean that the format cannot say it */
+  if (file
+      && (file->model->horizon > 0
+          || !(settings->given & SEQ_BIT (SEQ_SETTING_HORIZON))))
+    config->horizon = file->model->horizon;
+  config->clamp = settings->clamp == SEQ_CLAMP_AUTO
+                      ? config->horizon > 0
+                      : settings->clamp == SEQ_CLAMP_ON;
   if (question->saved_model)
     return seq_model_ref (question->saved_model);
   if (!file)
@@ -321,11 +329,6 @@ seq_decide (
         build_model (
             settings, MAX (question->n_channels, 1), question->rate, error),
         settings, error);
-
-  /* 0 in a file may mean that the format cannot say it */
-  if (file->model->horizon > 0
-      || !(settings->given & SEQ_BIT (SEQ_SETTING_HORIZON)))
-    config->horizon = file->model->horizon;
   if (!check_agreement (settings, file, error))
     return NULL;
   return convert_precision (

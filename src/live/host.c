@@ -323,6 +323,9 @@ follow_state (SeqSettings *settings, SeqStream *saved)
   settings->learning_rate = config->learning_rate;
   settings->window = config->window;
   settings->horizon = config->horizon;
+  settings->clamp = config->clamp == (config->horizon > 0) ? SEQ_CLAMP_AUTO
+                    : config->clamp                        ? SEQ_CLAMP_ON
+                                                           : SEQ_CLAMP_OFF;
   settings->learning = config->learn != SEQ_LEARN_OFF;
   if (settings->learning)
     settings->learn = config->learn;

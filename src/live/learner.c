@@ -251,19 +251,19 @@ compare_window (SeqLearner *learner)
 
   for (guint t = 0; t < window; t++) {
     const real *u = work->in + t * work->in_stride;
-    const real *target = u + horizon * work->in_stride;
+    const real *target = learner->targets + (t + horizon) * work->out_stride;
     const real *y = work->out + t * work->out_stride;
     real *d = learner->d_out + t * work->out_stride;
     gboolean valid = learner->valid[t] && learner->valid[t + horizon];
 
     for (guint k = 0; k < chain->n_out; k++) {
       real base = skip == 1 ? u[0] : k < skip ? u[k] : 0;
-      real e = valid ? y[k] - target[k] : 0;
+      real e = valid ? y[k] - base - target[k] : 0;
 
       d[k] = e;
       c.missed += (double) e * e;
       if (valid)
-        c.wanted += (double) (target[k] - base) * (target[k] - base);
+        c.wanted += (double) target[k] * target[k];
     }
     c.n_valid += valid;
   }

@@ -44,8 +44,8 @@ typedef struct {
   real *state, *state0, *state_w; /* [n_state]: now, before the window,
                                    * after its last frame */
   real *rows;    /* [n_rows][in_stride]: inputs of the window */
-  real *targets; /* [n_rows][out_stride]: what a read-out that learns in its
-                  * state should have forecast for each */
+  real *targets; /* [n_rows][out_stride]: what should have been forecast for
+                  * each, less the skip connection's part */
   guint8 *valid; /* [n_rows] */
 } SeqLearner;
 

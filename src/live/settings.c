@@ -37,6 +37,21 @@ static const SeqChoice skip_choices[] = {
   { 0, NULL, NULL },
 };
 
+static const SeqChoice linear_choices[] = {
+  { SEQ_LINEAR_AUTO, "auto",
+      "On, if the horizon is 1 and residual-connection is auto" },
+  { SEQ_LINEAR_OFF, "off", "The net alone" },
+  { SEQ_LINEAR_ON, "on", "On" },
+  { 0, NULL, NULL },
+};
+
+static const SeqChoice clamp_choices[] = {
+  { SEQ_CLAMP_AUTO, "auto", "On for forecasts, off for effects" },
+  { SEQ_CLAMP_OFF, "off", "Off" },
+  { SEQ_CLAMP_ON, "on", "On" },
+  { 0, NULL, NULL },
+};
+
 static const SeqChoice channel_mode_choices[] = {
   { SEQ_CHANNELS_AUTO, "auto", "Joint if the model has that many inputs" },
   { SEQ_CHANNELS_INDEPENDENT, "independent",
@@ -119,6 +134,15 @@ const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS] = {
       .choices = skip_choices, .change = SEQ_CHANGE_MODEL,
       .about = "Whether a recurrent model predicts the change from the sample "
                "before" },
+  [SEQ_SETTING_LINEAR] = { "linear", "Linear", SEQ_TYPE_CHOICE, AT (linear),
+      .choices = linear_choices, .change = SEQ_CHANGE_MODEL,
+      .about = "Whether a recurrent model stands around a linear forecaster, "
+               "that of model=ar, and forecasts what that leaves" },
+  [SEQ_SETTING_CLAMP] = { "clamp", "Clamp", SEQ_TYPE_CHOICE, AT (clamp),
+      .choices = clamp_choices, .change = SEQ_CHANGE_STREAM,
+      .about = "Whether predictions stay within what was heard on their "
+               "channel: no further outside its range than a fifth of it, or "
+               "one and a half of the largest step a frame ahead" },
   [SEQ_SETTING_CHANNEL_MODE] = { "channel-mode", "Channel mode",
       SEQ_TYPE_CHOICE, AT (channel_mode), .choices = channel_mode_choices,
       .change = SEQ_CHANGE_MODEL,
@@ -162,7 +186,7 @@ gboolean
 seq_setting_is_of_model (SeqSetting id)
 {
   return id == SEQ_SETTING_MODEL || id == SEQ_SETTING_LAYERS
-         || id == SEQ_SETTING_RESIDUAL_CONNECTION
+         || id == SEQ_SETTING_RESIDUAL_CONNECTION || id == SEQ_SETTING_LINEAR
          || seq_setting_infos[id].option;
 }
 

@@ -24,6 +24,8 @@ typedef enum {
   SEQ_SETTING_FORGETTING,
   SEQ_SETTING_SEED,
   SEQ_SETTING_RESIDUAL_CONNECTION,
+  SEQ_SETTING_LINEAR,
+  SEQ_SETTING_CLAMP,
   SEQ_SETTING_CHANNEL_MODE,
   SEQ_SETTING_PRECISION,
   SEQ_SETTING_RATE_MODE,
@@ -34,6 +36,10 @@ typedef enum {
 enum { SEQ_LEARN_AUTO = SEQ_LEARN_BOTH + 1, SEQ_LEARN_ON };
 
 typedef enum { SEQ_SKIP_AUTO, SEQ_SKIP_OFF, SEQ_SKIP_ON } SeqSkipMode;
+
+typedef enum { SEQ_LINEAR_AUTO, SEQ_LINEAR_OFF, SEQ_LINEAR_ON } SeqLinearMode;
+
+typedef enum { SEQ_CLAMP_AUTO, SEQ_CLAMP_OFF, SEQ_CLAMP_ON } SeqClampMode;
 
 typedef enum { SEQ_RATE_MODEL, SEQ_RATE_IGNORE } SeqRateMode;
 
@@ -51,6 +57,8 @@ typedef struct {
   guint learn;           /* how to learn: SeqLearn, auto or on, but never off */
   gboolean learning;     /* whether to, at present */
   guint skip;            /* SeqSkipMode */
+  guint linear;          /* SeqLinearMode */
+  guint clamp;           /* SeqClampMode */
   guint channel_mode;    /* SeqChannelMode */
   guint precision;       /* a choice of this setting */
   guint rate_mode;       /* SeqRateMode */

@@ -3,7 +3,8 @@
  *
  * Tensors "seqfilter.params" (the model's, as they lie), "seqfilter.scales"
  * (in_scale, in_shift, out_scale, out_shift) and "seqfilter.state"; metadata
- * "seqfilter.snapshot": a GVariant of type FACTS in text form.
+ * "seqfilter.snapshot": a GVariant of type FACTS in text form. For a net around
+ * a linear forecaster also the tensor "seqfilter.linear": that as a model file.
  */
 #include "src/live/snapshot.h"
 #include "src/io/load.h"
@@ -14,8 +15,8 @@
 
 #define VERSION 1
 /* version, the model, normalised, format; learn, learning_rate, window,
- * horizon, channel_mode, n_channels */
-#define FACTS "(u" SEQ_MODEL_FACTS "bsuduuuu)"
+ * horizon, channel_mode, clamp, n_channels */
+#define FACTS "(u" SEQ_MODEL_FACTS "bsuduuubu)"
 #define FIRST_OF_STREAM (1 + SEQ_N_MODEL_FACTS + 2) /* learn */
 
 static GVariant *
@@ -33,6 +34,7 @@ facts_of (
   g_variant_builder_add (&tuple, "u", config->window);
   g_variant_builder_add (&tuple, "u", config->horizon);
   g_variant_builder_add (&tuple, "u", config->channel_mode);
+  g_variant_builder_add (&tuple, "b", config->clamp);
   g_variant_builder_add (&tuple, "u", n_channels);
   return g_variant_builder_end (&tuple);
 }
@@ -55,12 +57,23 @@ seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
         { chain->n_weights }, model->weights,
         chain->n_weights * sizeof (real) },
     { "seqfilter.state", SEQ_DTYPE_U8, 1, { size }, state, size },
+    { SEQ_LINEAR_TENSOR, SEQ_DTYPE_U8, 1, { 0 }, NULL, 0 },
   };
+  guint n_tensors = G_N_ELEMENTS (tensors) - 1;
+  g_autoptr (GBytes) linear =
+      model->linear ? seq_model_write (model->linear, "safetensors", NULL)
+                    : NULL;
 
   g_hash_table_insert (
       metadata, g_strdup (SEQ_SNAPSHOT_KEY), g_variant_print (facts, FALSE));
   seq_model_facts_put (metadata, model);
-  return seq_safetensors_write (tensors, G_N_ELEMENTS (tensors), metadata);
+  if (linear) {
+    SeqTensorData *tensor = &tensors[n_tensors++];
+
+    tensor->data = g_bytes_get_data (linear, &tensor->size);
+    tensor->shape[0] = tensor->size;
+  }
+  return seq_safetensors_write (tensors, n_tensors, metadata);
 }
 
 /* The tensor of that name, if it has exactly that many bytes. */
@@ -79,6 +92,17 @@ find (const SeqSafetensors *file, const char *name, gsize size, GError **error)
   return tensor->data;
 }
 
+static gboolean
+load_linear (SeqBuilder *builder, const SeqSafetensors *file, GError **error)
+{
+  const SeqTensorData *data = seq_safetensors_find (file, SEQ_LINEAR_TENSOR);
+  g_autoptr (SeqModel) linear =
+      data ? seq_model_load_linear (data->data, data->size, error) : NULL;
+
+  seq_builder_set_linear (builder, linear);
+  return !data || linear;
+}
+
 static SeqModel *
 load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
 {
@@ -89,7 +113,7 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   const char *format;
   const void *bytes;
 
-  if (!builder)
+  if (!builder || !load_linear (builder, file, error))
     return NULL;
   g_variant_get_child (facts, 1 + SEQ_N_MODEL_FACTS, "b", &normalised);
   g_variant_get_child (facts, 2 + SEQ_N_MODEL_FACTS, "&s", &format);
@@ -122,13 +146,15 @@ check_size (const SeqModel *model, const SeqStreamConfig *config,
 {
   const SeqChain *chain = model->chain;
   guint n_signal = seq_stream_channels_per_lane (
-      model->n_signal, chain->n_in, config->channel_mode, n_channels, error);
+      model->n_signal, model->n_in, config->channel_mode, n_channels, error);
   gsize needed;
 
   if (n_signal == 0)
     return FALSE;
   needed = n_channels / n_signal * chain->n_state * sizeof (real)
            * MAX (model->window, 1);
+  if (model->linear)
+    needed += n_channels * model->linear->chain->n_state * sizeof (real);
   if (needed > size) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
         "the size is %" G_GSIZE_FORMAT " bytes; expected %" G_GSIZE_FORMAT
@@ -170,7 +196,8 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   g_variant_get_child (facts, FIRST_OF_STREAM + 2, "u", &config.window);
   g_variant_get_child (facts, FIRST_OF_STREAM + 3, "u", &config.horizon);
   g_variant_get_child (facts, FIRST_OF_STREAM + 4, "u", &channel_mode);
-  g_variant_get_child (facts, FIRST_OF_STREAM + 5, "u", &n_channels);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 5, "b", &config.clamp);
+  g_variant_get_child (facts, FIRST_OF_STREAM + 6, "u", &n_channels);
   if (version != VERSION || learn > SEQ_LEARN_BOTH
       || channel_mode > SEQ_CHANNELS_JOINT || n_channels < 1
       || n_channels > 65536 || config.window < 1

@@ -5,7 +5,7 @@
  *
  *   Carried | Channel [n_channels] | Knob [n_knobs]
  *   | forecasts [n_outputs][horizon] | past inputs [horizon][n_channels]
- *   | one part a lane
+ *   | one part a lane | states of the linear forecasters [n_channels]
  *
  * where a lane's part is its chain state, or its learner's memory; of a model
  * with a window of n frames n chain states, of runs that began a frame apart,
@@ -21,7 +21,9 @@
 #include "src/live/stream.h"
 #include "src/builder.h"
 #include "src/cpu.h"
+#include "src/live/clamp.h"
 #include "src/live/learner.h"
+#include "src/live/linear.h"
 #include "src/live/normalise.h"
 
 #include <math.h>
@@ -35,6 +37,8 @@
 typedef struct {
   SeqNormaliser normaliser;
   SeqSurprise surprise;
+  SeqRange range;
+  SeqLinear linear;    /* of a net around a linear forecaster */
   SeqChannelSums sums; /* since statistics were last taken */
 } Channel;
 
@@ -61,9 +65,11 @@ typedef struct {
   real *in, *target, *out;   /* [frame][lane], padded */
   guint8 *lane_valid;        /* [frame][lane]: target may be learnt */
   real *bits;                /* [frame][lane]: SeqBlock.score */
-  double *exact, *exact_out; /* [frame][lane]: SeqBlock.exact, or NULL */
-  double *y;                 /* [output][frame]: forecast or output */
-  double *residual, *score;  /* [channel][frame] */
+  double *exact, *exact_out; /* [frame][channel]: SeqBlock.exact, or NULL */
+  double *unit; /* [channel][frame]: of what a net around a linear forecaster
+                 * says; or NULL */
+  double *y;    /* [output][frame]: forecast or output */
+  double *residual, *score; /* [channel][frame] */
 } Block;
 
 struct _SeqStream {
@@ -75,6 +81,9 @@ struct _SeqStream {
   guint n_knobs;         /* inputs of the model past those */
   guint n_runs;          /* of a lane at a time: the model's window, or 1 */
   guint horizon;         /* of the rings; at least 1 */
+  SeqWork *linear;       /* of the linear forecasters, a lane a channel; NULL:
+                          * there are none */
+  gboolean slow;         /* they are for slow signals */
   gboolean exact;        /* the model takes signals as they are */
   gboolean normalises;   /* as it goes */
   gboolean comparable;   /* outputs are forecasts of the inputs */
@@ -95,6 +104,7 @@ struct _SeqStream {
   double *past;      /* [horizon][n_channels]: normalised inputs, likewise */
   guint8 *lanes;
   gsize lane_size;
+  real *linear_states;
 };
 
 /* --- building ------------------------------------------------------------- */
@@ -104,6 +114,13 @@ lane_state (SeqStream *stream, guint lane)
 {
   return stream->learners ? stream->learners[lane]->state
                           : (real *) (stream->lanes + lane * stream->lane_size);
+}
+
+static real *
+linear_state (SeqStream *stream, guint channel)
+{
+  return stream->linear_states
+         + channel * stream->model->linear->chain->n_state;
 }
 
 static void
@@ -130,6 +147,15 @@ set_memory (SeqStream *stream, gpointer memory)
       if (stream->learners[l])
         seq_learner_set_memory (
             stream->learners[l], stream->lanes + l * stream->lane_size);
+  stream->linear_states =
+      (real *) (at + SEQ_PAD_BYTES (stream->n_lanes * stream->lane_size));
+}
+
+/* Reals of a channel's linear forecaster. */
+static gsize
+linear_state_size (const SeqStream *stream)
+{
+  return stream->model->linear ? stream->model->linear->chain->n_state : 0;
 }
 
 static gsize
@@ -142,7 +168,8 @@ count_memory (const SeqStream *stream)
          + SEQ_PAD_BYTES (stream->n_knobs * sizeof (Knob))
          + SEQ_PAD_BYTES (horizon * stream->n_outputs * sizeof (double))
          + SEQ_PAD_BYTES (horizon * stream->n_channels * sizeof (double))
-         + SEQ_PAD_BYTES (stream->n_lanes * stream->lane_size);
+         + SEQ_PAD_BYTES (stream->n_lanes * stream->lane_size)
+         + stream->n_channels * linear_state_size (stream) * sizeof (real);
 }
 
 static int
@@ -173,6 +200,15 @@ append_options (GString *text, GVariant *config)
   }
 }
 
+static void
+append_layers (GString *text, const SeqChain *chain)
+{
+  for (guint i = 0; i < chain->n_layers; i++) {
+    g_string_append_printf (text, "%s ", chain->layers[i]->klass->kind.name);
+    append_options (text, chain->layers[i]->config);
+  }
+}
+
 /* All that two streams must have in common to exchange memory. */
 static char *
 make_fingerprint (const SeqStream *stream)
@@ -181,9 +217,10 @@ make_fingerprint (const SeqStream *stream)
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   GString *text = g_string_new (NULL);
 
-  for (guint i = 0; i < chain->n_layers; i++) {
-    g_string_append_printf (text, "%s ", chain->layers[i]->klass->kind.name);
-    append_options (text, chain->layers[i]->config);
+  append_layers (text, chain);
+  if (stream->model->linear) {
+    g_string_append (text, "around ");
+    append_layers (text, stream->model->linear->chain);
   }
   g_checksum_update (
       sum, (guchar *) stream->model->weights, chain->n_weights * sizeof (real));
@@ -311,10 +348,12 @@ init_block (SeqStream *stream)
   b->residual = g_new0 (double, rows);
   b->score = g_new0 (double, rows);
   b->y = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
-  if (stream->exact) {
+  if (stream->exact || stream->linear) {
     b->exact = g_new0 (double, rows);
     b->exact_out = g_new0 (double, (gsize) BLOCK * stream->n_outputs);
   }
+  if (stream->linear)
+    b->unit = g_new0 (double, rows);
   b->owned = stream->learners || stream->model->window;
   if (b->owned) {
     b->in = seq_alloc (lane_rows * SEQ_PAD (chain->n_in));
@@ -346,6 +385,7 @@ clear_block (SeqStream *stream)
   g_free (b->y);
   g_free (b->exact);
   g_free (b->exact_out);
+  g_free (b->unit);
   seq_free (b->target);
   g_free (b->lane_valid);
   seq_free (b->bits);
@@ -361,12 +401,20 @@ seq_stream_new (SeqModel *model, guint n_channels,
     .window = config->window,
     .horizon = config->horizon };
   guint n_signal;
+  double slow = 0;
 
   g_return_val_if_fail (n_channels > 0, NULL);
   n_signal = seq_stream_channels_per_lane (
-      model->n_signal, chain->n_in, config->channel_mode, n_channels, error);
+      model->n_signal, model->n_in, config->channel_mode, n_channels, error);
   if (n_signal == 0 || !check_learn (model, n_signal, config, error))
     return NULL;
+  if (model->linear && (config->horizon != 1 || chain->n_out != n_signal)) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
+        "horizon is %u, outputs are %u of %u channels; expected a horizon of 1 "
+        "and an output for each around a linear forecaster: set linear=off",
+        config->horizon, chain->n_out, n_signal);
+    return NULL;
+  }
 
   if ((guint64) model->window * (n_channels / n_signal) > MAX_RUNS) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
@@ -380,7 +428,7 @@ seq_stream_new (SeqModel *model, guint n_channels,
   stream->config = *config;
   stream->n_channels = n_channels;
   stream->n_signal = n_signal;
-  stream->n_knobs = chain->n_in - n_signal;
+  stream->n_knobs = model->n_in - n_signal;
   stream->n_lanes = n_channels / n_signal;
   stream->n_runs = MAX (model->window, 1);
   stream->n_outputs = stream->n_lanes * chain->n_out;
@@ -399,6 +447,13 @@ seq_stream_new (SeqModel *model, guint n_channels,
     stream->lane_size = stream->n_runs * chain->n_state * sizeof (real);
     stream->work = seq_work_new (chain, model->window ? 1 : BLOCK, n, FALSE);
     stream->saved = seq_alloc (seq_chain_saved (chain, n));
+  }
+  if (model->linear) {
+    stream->linear =
+        seq_work_new (model->linear->chain, BLOCK, n_channels, FALSE);
+    seq_config_number (
+        model->linear->chain->layers[0]->config, "sensor", &slow);
+    stream->slow = slow != 0;
   }
   stream->memory_size = count_memory (stream);
   set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
@@ -421,6 +476,7 @@ seq_stream_free (SeqStream *stream)
     seq_learner_free (stream->learners[l]);
   g_free (stream->learners);
   seq_work_free (stream->work);
+  seq_work_free (stream->linear);
   seq_free (stream->saved);
   seq_rest_unref (stream->rest);
   seq_model_unref (stream->model);
@@ -534,6 +590,13 @@ void
 seq_stream_rewind (SeqStream *stream)
 {
   rewind_lanes (stream);
+  for (guint c = 0; stream->linear && c < stream->n_channels; c++) {
+    seq_chain_rewind (stream->model->linear->chain,
+        stream->model->linear->weights, linear_state (stream, c));
+    seq_linear_rewind (&stream->channels[c].linear);
+  }
+  for (guint c = 0; c < stream->n_channels; c++)
+    stream->channels[c].range = (SeqRange){ 0 };
   for (guint k = 0; k < stream->n_knobs; k++)
     finish_turn (&stream->knobs[k]);
   stream->before = NULL;
@@ -560,6 +623,16 @@ seq_stream_restart (SeqStream *stream)
             lane_state (stream, l) + k * model->chain->n_state);
   if (stream->rest)
     rewind_lanes (stream);
+  for (guint c = 0; stream->linear && c < stream->n_channels; c++) {
+    const double *scale =
+        model->in_scale + c % stream->n_signal * SEQ_LINEAR_FEATURES;
+
+    seq_chain_start (
+        model->linear->chain, model->linear->weights, linear_state (stream, c));
+    if (model->normalised)
+      seq_linear_set_units (&stream->channels[c].linear,
+          1 / scale[SEQ_LINEAR_LEFT], 1 / scale[SEQ_LINEAR_CHANGE]);
+  }
 }
 
 gboolean
@@ -618,7 +691,12 @@ check_memory (SeqStream *stream)
 
   for (guint c = 0; c < stream->n_channels; c++)
     if (!seq_normaliser_check (&stream->channels[c].normaliser)
-        || !(stream->channels[c].surprise.residual_power >= 0))
+        || !(stream->channels[c].surprise.residual_power >= 0)
+        || !seq_range_check (&stream->channels[c].range)
+        || !seq_linear_check (&stream->channels[c].linear)
+        || (stream->linear
+            && !seq_chain_check_state (
+                stream->model->linear->chain, linear_state (stream, c))))
       return FALSE;
   if (!all_finite (stream->forecasts, horizon * stream->n_outputs)
       || !all_finite (stream->past, horizon * stream->n_channels))
@@ -650,50 +728,114 @@ seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
   return TRUE;
 }
 
+/* A model that takes signals as they are, as its state has learnt it: what it
+ * knows is of distances to an offset. */
+static SeqModel *
+learnt_exact (const SeqModel *model, const real *state, GError **error)
+{
+  const SeqLayer *layer = model->chain->layers[0];
+  g_autoptr (SeqModel) learnt =
+      seq_model_with_learnt (model, NULL, state, error);
+  g_autoptr (SeqBuilder) builder = NULL;
+  double offset = 0;
+
+  if (!learnt || model->normalised || !layer->klass->export_offset)
+    return g_steal_pointer (&learnt);
+  layer->klass->export_offset (layer, state, &offset);
+  builder = seq_builder_new_from (learnt);
+  seq_builder_set_scales (builder, NULL, &offset, NULL, &offset);
+  return seq_builder_finish (builder, error);
+}
+
+/* Scales that channels have arrived at. */
+typedef struct {
+  double *in_scale, *in_shift, *out_scale, *out_shift;
+} Scales;
+
+static void
+get_scale (SeqStream *stream, guint channel, double *shift, double *scale)
+{
+  guint k = channel % stream->n_signal;
+
+  if (stream->normalises) {
+    seq_normaliser_get (&stream->channels[channel].normaliser, shift, scale);
+    return;
+  }
+  if (stream->linear)
+    k *= SEQ_LINEAR_FEATURES;
+  *shift = stream->model->in_shift[k];
+  *scale = stream->model->in_scale[k];
+}
+
+/* Of input k and output k. */
+static void
+set_scales (SeqStream *stream, guint lane, guint k, const Scales *scales)
+{
+  guint channel = lane * stream->n_signal + k;
+  double shift = 0, scale = 1; /* of knobs */
+
+  if (k < stream->n_signal)
+    get_scale (stream, channel, &shift, &scale);
+  if (k < stream->model->chain->n_in) {
+    scales->in_scale[k] = scale;
+    scales->in_shift[k] = shift;
+  }
+  if (k < stream->model->n_out) {
+    scales->out_scale[k] = 1 / scale;
+    scales->out_shift[k] = shift;
+  }
+}
+
+/* Of the only channel of a net around a linear forecaster. */
+static void
+set_scales_of_net (SeqStream *stream, guint lane, const Scales *scales)
+{
+  const SeqLinear *linear = &stream->channels[lane].linear;
+
+  for (guint i = 1; i < SEQ_LINEAR_FEATURES; i++)
+    scales->in_scale[i] = 1 / seq_linear_unit (linear, i >= SEQ_LINEAR_CHANGE);
+  get_scale (stream, lane, &scales->in_shift[0], &scales->in_scale[0]);
+  scales->out_scale[0] = seq_linear_unit (linear, stream->slow);
+}
+
 SeqModel *
 seq_stream_learnt_model (SeqStream *stream, guint lane, GError **error)
 {
-  const Channel *channels = stream->channels + lane * stream->n_signal;
-  g_autoptr (SeqModel) learnt = seq_model_with_learnt (stream->model,
+  const SeqModel *model = stream->model;
+  guint n_in = model->chain->n_in, n_out = model->n_out;
+  g_autoptr (SeqModel) learnt = NULL, linear = NULL;
+  g_autoptr (SeqBuilder) builder = NULL;
+  g_autofree double *values = g_new0 (double, 2 * (n_in + n_out));
+  Scales scales = { values, values + n_in, values + 2 * n_in,
+    values + 2 * n_in + n_out };
+
+  if (stream->exact)
+    return learnt_exact (model, lane_state (stream, lane), error);
+  if (stream->linear && stream->n_signal > 1) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
+        "the net stands around %u linear forecasters; expected 1, which is all "
+        "that a file can hold: save its state, or set linear=off",
+        stream->n_signal);
+    return NULL;
+  }
+  learnt = seq_model_with_learnt (model,
       stream->learners ? stream->learners[lane]->weights : NULL,
       lane_state (stream, lane), error);
-  g_autoptr (SeqBuilder) builder = NULL;
-  g_autofree double *values = NULL;
-  const SeqLayer *first = stream->model->chain->layers[0];
-  gboolean offset = stream->exact && !stream->model->normalised
-                    && first->klass->export_offset;
-  double *in_scale, *in_shift, *out_scale, *out_shift;
-  guint n_in, n_out;
-
-  if (!learnt || !(stream->normalises || offset))
+  if (!learnt || !(stream->normalises || stream->linear))
     return g_steal_pointer (&learnt);
-  n_in = learnt->n_in;
-  n_out = learnt->n_out;
-  values = g_new0 (double, 2 * (n_in + n_out));
-  in_scale = values;
-  in_shift = in_scale + n_in;
-  out_scale = in_shift + n_in;
-  out_shift = out_scale + n_out;
-  for (guint k = 0; k < MAX (n_in, n_out); k++) {
-    double shift = 0, scale = 1; /* of knobs */
-
-    if (stream->normalises && k < stream->n_signal)
-      seq_normaliser_get (&channels[k].normaliser, &shift, &scale);
-    if (k < n_in) {
-      in_scale[k] = scale;
-      in_shift[k] = shift;
-    }
-    if (k < n_out) {
-      out_scale[k] = 1 / scale;
-      out_shift[k] = shift;
-    }
-  }
-  if (offset) {
-    first->klass->export_offset (first, lane_state (stream, lane), in_shift);
-    memcpy (out_shift, in_shift, n_out * sizeof (double));
-  }
   builder = seq_builder_new_from (learnt);
-  seq_builder_set_scales (builder, in_scale, in_shift, out_scale, out_shift);
+  if (stream->linear) {
+    linear = learnt_exact (model->linear, linear_state (stream, lane), error);
+    if (!linear)
+      return NULL;
+    seq_builder_set_linear (builder, linear);
+    set_scales_of_net (stream, lane, &scales);
+  } else {
+    for (guint k = 0; k < MAX (n_in, n_out); k++)
+      set_scales (stream, lane, k, &scales);
+  }
+  seq_builder_set_scales (builder, scales.in_scale, scales.in_shift,
+      scales.out_scale, scales.out_shift);
   return seq_builder_finish (builder, error);
 }
 
@@ -767,12 +909,7 @@ choose_scale (SeqStream *stream, Block *b, guint c)
     seq_normaliser_learn (normaliser, b->x + c * BLOCK, b->n, shift, scale);
     return;
   }
-  if (stream->normalises) {
-    seq_normaliser_get (normaliser, shift, scale);
-  } else {
-    *shift = stream->model->in_shift[c % stream->n_signal];
-    *scale = stream->model->in_scale[c % stream->n_signal];
-  }
+  get_scale (stream, c, shift, scale);
   for (guint t = 1; t < b->n; t++) {
     shift[t] = shift[0];
     scale[t] = scale[0];
@@ -823,16 +960,16 @@ scale_inputs (SeqStream *stream, Block *b)
   }
 }
 
-/* The right forecast of each frame, for a layer that learns in its state: the
- * signal, or with a skip connection its change since a horizon before. Frames
- * that have no frame a horizon before them are not learnt from. */
+/* The right forecast of each frame: the signal, or with a skip connection its
+ * change since a horizon before. A layer that learns in its state does not
+ * learn from frames that have no frame a horizon before them. */
 static void
 set_targets (SeqStream *stream, Block *b)
 {
   const SeqChain *chain = stream->model->chain;
   guint n_signal = stream->n_signal, channels = stream->n_channels;
   guint n_lanes = stream->n_lanes, h = stream->horizon;
-  guint skip = seq_chain_learns (chain) ? chain->skip : 0;
+  guint skip = chain->skip;
   guint64 frame = stream->carried->n_frames;
   guint at = (guint) (frame % h);
 
@@ -849,12 +986,87 @@ set_targets (SeqStream *stream, Block *b)
                             - (skip == 1   ? past[0]
                                 : k < skip ? past[k]
                                            : 0));
-      *valid = !skip || frame + t >= h;
+      *valid = !(skip && seq_chain_learns (chain)) || frame + t >= h;
       for (guint k = 0; k < n_signal; k++) {
         past[k] = u[k];
         *valid &= b->valid[lane * n_signal + k];
       }
     }
+}
+
+/* A channel on its way round the net. */
+static SeqLinearBlock
+linear_block (SeqStream *stream, Block *b, guint c)
+{
+  const SeqChain *chain = stream->model->chain;
+  guint lane = c / stream->n_signal, k = c % stream->n_signal;
+  gsize in_stride = SEQ_PAD (chain->n_in), out_stride = SEQ_PAD (chain->n_out);
+
+  return (SeqLinearBlock){
+    .n_frames = b->n,
+    .learns = b->learns,
+    .valid = b->valid[c],
+    .slow = stream->slow,
+    .x = b->x + c * BLOCK,
+    .shift = b->shift + c * BLOCK,
+    .scale = b->scale + c * BLOCK,
+    .p = b->exact_out + c,
+    .p_stride = stream->n_channels,
+    .unit = b->unit + c * BLOCK,
+    .in = b->in + lane * in_stride + k * SEQ_LINEAR_FEATURES,
+    .in_stride = stream->n_lanes * in_stride,
+    .target = b->target + lane * out_stride + k,
+    .target_stride = stream->n_lanes * out_stride,
+    .judged = b->lane_valid + lane,
+    .judged_stride = stream->n_lanes,
+  };
+}
+
+/* The linear forecasts, and from what they leave the inputs and targets of the
+ * nets around them. */
+static void
+run_linear (SeqStream *stream, Block *b)
+{
+  const SeqModel *linear = stream->model->linear;
+  SeqPass pass = { .n_frames = b->n,
+    .weights = linear->weights,
+    .state = stream->linear_states,
+    .target = b->learns ? b->target : NULL,
+    .valid = b->n == 1 ? b->valid : NULL, /* of more all are */
+    .exact = b->exact,
+    .exact_out = b->exact_out };
+
+  for (guint c = 0; c < stream->n_channels; c++)
+    for (guint t = 0; t < b->n; t++)
+      b->exact[t * stream->n_channels + c] =
+          (b->x[c * BLOCK + t] - linear->in_shift[0]) * linear->in_scale[0];
+  seq_chain_run (linear->chain, stream->linear, &pass);
+  for (guint i = 0; i < b->n * stream->n_channels; i++)
+    b->exact_out[i] =
+        b->exact_out[i] * linear->out_scale[0] + linear->out_shift[0];
+  memset (b->lane_valid, 1, (gsize) b->n * stream->n_lanes);
+  for (guint c = 0; c < stream->n_channels; c++) {
+    SeqLinearBlock block = linear_block (stream, b, c);
+
+    choose_scale (stream, b, c);
+    seq_linear_feed (&stream->channels[c].linear, &block);
+  }
+}
+
+static void
+mix_linear (SeqStream *stream, Block *b)
+{
+  const SeqChain *chain = stream->model->chain;
+  gsize stride = SEQ_PAD (chain->n_out), next = stream->n_lanes * stride;
+
+  for (guint c = 0; c < stream->n_channels; c++) {
+    SeqLinearBlock block = linear_block (stream, b, c);
+    const real *out =
+        b->out + c / stream->n_signal * stride + c % stream->n_signal;
+
+    seq_linear_mix (
+        &stream->channels[c].linear, &block, out, next, b->y + c * BLOCK);
+  }
 }
 
 static void
@@ -889,8 +1101,8 @@ run_chain (SeqStream *stream, Block *b)
     .target_stride = SEQ_PAD (chain->n_out),
     .valid = b->lane_valid,
     .score = b->bits,
-    .exact = b->exact,
-    .exact_out = b->exact_out };
+    .exact = stream->exact ? b->exact : NULL,
+    .exact_out = stream->exact ? b->exact_out : NULL };
 
   seq_chain_run_safely (chain, stream->work, &pass, stream->saved);
 }
@@ -1040,16 +1252,27 @@ run_frames (
   b->n = n;
   b->learns = learn;
   read_frames (stream, b, in, from);
-  scale_inputs (stream, b);
-  if (learn || seq_chain_learns (stream->model->chain))
-    set_targets (stream, b);
+  if (stream->linear) {
+    run_linear (stream, b);
+  } else {
+    scale_inputs (stream, b);
+    if (learn || seq_chain_learns (stream->model->chain))
+      set_targets (stream, b);
+  }
   if (stream->learners)
     run_learners (stream, b);
   else if (stream->model->window)
     run_windows (stream, b);
   else
     run_chain (stream, b);
-  unscale_outputs (stream, b);
+  if (stream->linear)
+    mix_linear (stream, b);
+  else
+    unscale_outputs (stream, b);
+  if (stream->config.clamp && stream->comparable)
+    for (guint c = 0; c < stream->n_channels; c++)
+      seq_range_clamp (&stream->channels[c].range, b->x + c * BLOCK, b->n,
+          stream->horizon, b->y + c * BLOCK);
   for (guint c = 0; c < stream->n_channels; c++) {
     guint first = b->valid[c] ? count_without_forecast (stream, b->n) : b->n;
 

@@ -40,6 +40,8 @@ typedef struct {
                          * model does not forecast, residuals are taken
                          * against the same frame */
   SeqChannelMode channel_mode;
+  gboolean clamp; /* forecasts stay within what was heard (clamp.h), if there
+                   * is one for each channel */
 } SeqStreamConfig;
 
 typedef struct _SeqStream SeqStream;

@@ -287,8 +287,10 @@ part_step (const ForecasterShape *shape, Part *part, double z, double weight,
   if (shape->n_cascades) {
     gboolean run = part->n > FORECASTER_CASCADE_FROM;
 
-    floor = (real) FORECASTER_FLOOR * values->power
-            * (real) pow (part->unit / values->scale, 2);
+    floor = 0; /* in silence from the start on */
+    if (values->n > 0)
+      floor = (real) FORECASTER_FLOOR * values->power
+              * (real) pow (part->unit / values->scale, 2);
     for (guint i = 0; i < shape->n_cascades; i++) {
       Cascade *cascade = (Cascade *) at;
       real before = cascade->given, sum;

@@ -212,12 +212,13 @@ reference_new (const Setting *setting, const Kind *kind)
   SeqStream *stream;
   gboolean net = strstr ("rnn lstm gru", setting->model) != NULL;
   SeqStreamConfig config = { net ? SEQ_LEARN_BOTH : SEQ_LEARN_GRADIENT, 3e-3,
-    64, 1, SEQ_CHANNELS_AUTO }; /* learn=auto */
+    64, 1, SEQ_CHANNELS_AUTO, TRUE }; /* learn=auto */
   guint layers = 1, n_signal = 1;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "horizon", "u", 1);
+  g_variant_dict_insert (&dict, "linear", "u", (guint) net);
   if (kind->rate < 1000)
     g_variant_dict_insert (&dict, "sensor", "u", 1);
   for (guint i = 0; words[i]; i++) {

@@ -117,7 +117,8 @@ stream_new (const Made *made, const Kind *kind, SeqChannelMode mode)
   SeqStreamConfig config = { .learning_rate = 3e-3,
     .window = 64,
     .horizon = made->horizon,
-    .channel_mode = mode };
+    .channel_mode = mode,
+    .clamp = made->horizon > 0 };
   g_autoptr (GError) error = NULL;
   SeqStream *stream =
       seq_stream_new (model, (guint) kind->channels, &config, &error);
@@ -1284,7 +1285,8 @@ GST_START_TEST (learning)
   for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
     g_autofree char *learn = g_strdup_printf ("learn=%s", all[i].learn);
     GstHarness *h = harness_new (path, learn, &f32_mono);
-    SeqStreamConfig config = { all[i].means, 3e-3, 64, 1, SEQ_CHANNELS_AUTO };
+    SeqStreamConfig config = { all[i].means, 3e-3, 64, 1, SEQ_CHANNELS_AUTO,
+      TRUE };
     g_autoptr (SeqModel) file = seq_model_load (path, NULL, NULL);
     g_autoptr (SeqModel) model =
         all[i].means >= SEQ_LEARN_READOUT ? seq_model_with_readout (
