@@ -237,6 +237,27 @@ test_steps (void)
   }
 }
 
+/* Where every spike so far has returned at once, the next is expected to; a
+ * first one is not. */
+static void
+test_spikes (void)
+{
+  g_autofree double *x = swing (), *calm = NULL, *r = NULL;
+  double first, late = 0;
+
+  calm = run ("{'sensor': <1>}", x, N, SEQ_OUTPUT_RESIDUAL);
+  for (guint t = 1000; t < 3500; t += 400)
+    x[t] += 4;
+  r = run ("{'sensor': <1>}", x, N, SEQ_OUTPUT_RESIDUAL);
+  first = fabs (r[1001]);
+  for (guint t = 2200; t < 3500; t += 400)
+    late = MAX (late, fabs (r[t + 1]));
+  g_test_message ("after the first spike %.2f, later at most %.2f of it",
+      first / 4, late / 4);
+  g_assert_cmpfloat (first, >, .9 * 4);
+  g_assert_cmpfloat (late, <, 6 * rms (calm, 1000, N));
+}
+
 /* From next to silence to full scale, sound and sensor: no forecast is above
  * 1.2 of what was heard by then. (Not so in the very first frames, since a ramp
  * goes on.) */
@@ -596,6 +617,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &events[i], test_bad_values);
   }
   g_test_add_func ("/forecasts/steps", test_steps);
+  g_test_add_func ("/forecasts/spikes", test_spikes);
   g_test_add_func ("/forecasts/onset", test_onset);
   g_test_add_func ("/forecasts/exact", test_exact);
   for (guint i = 0; kinds[i]; i++) {

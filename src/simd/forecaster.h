@@ -21,8 +21,10 @@
  * With `sensor` the guard thinks twice (fork): after a large innovation a copy
  * goes on from the forecast in place of the sample, and the next sample decides
  * which of the two pasts holds: it returned (the copy), it is shifted (the
- * copy, with its anchor moved), or it was as it was. And after such a shock
- * persistence is forecast until the stages are better again.
+ * copy, with its anchor moved), or it was as it was. What is forecast meanwhile
+ * is that it is shifted, unless of late returning was by far the nearer guess.
+ * And after such a shock persistence is forecast until the stages are better
+ * again.
  *
  * Memory: Forecaster, then two parts of the same size: the one that forecasts
  * and the copy. A part is Part, then lattices, softmaxes and cascades.
@@ -41,7 +43,10 @@
 #define FORECASTER_CASCADE_FROM 64 /* frames before the cascade begins */
 #define FORECASTER_SHOCK 32        /* frames after a large innovation */
 #define FORECASTER_CALM 1000
-#define FORECASTER_FLOOR 1e-5 /* of the power, in the cascades */
+#define FORECASTER_END_RATE 0.4  /* of the errors of both guesses */
+#define FORECASTER_END_START 0.5 /* of the error of returning */
+#define FORECASTER_END_RATIO 0.2 /* from there on returning is the guess */
+#define FORECASTER_FLOOR 1e-5    /* of the power, in the cascades */
 
 /* What is fixed: made in init(). */
 typedef struct {
@@ -80,8 +85,10 @@ typedef struct {
   double shock;               /* frames since the last large innovation */
   double missed, missed_last; /* errors since, of the forecast and of
                                * persistence, halved each frame */
-  double fresh;               /* 1: the next sample has nothing before it */
-  double output;              /* forecast of the next sample, as it is given */
+  double shift_error;         /* running mean squares of what is missed by */
+  double return_error; /* either guess after a surprise, in units of it */
+  double fresh;        /* 1: the next sample has nothing before it */
+  double output;       /* forecast of the next sample, as it is given */
 } Forecaster;
 
 #define FORECASTER_HEAD SEQ_DOUBLES (sizeof (Forecaster) / sizeof (double))
@@ -341,6 +348,7 @@ forecaster_start (const ForecasterShape *shape, Forecaster *memory)
   memset (memory, 0, forecaster_size (shape) * sizeof (real));
   memory->guard.wide = 1;
   memory->shock = FORECASTER_CALM;
+  memory->return_error = FORECASTER_END_START;
   for (guint i = 0; i < (shape->sensor ? 2 : 1); i++)
     forecaster_part (shape, memory, i)->unit = 1;
 }
@@ -354,7 +362,9 @@ forecaster_check (const ForecasterShape *shape, Forecaster *memory)
   return guard_check (&memory->guard) && isfinite (memory->surprise)
          && isfinite (memory->calm_s) && isfinite (memory->shock)
          && isfinite (memory->missed) && isfinite (memory->missed_last)
-         && isfinite (memory->output)
+         && isfinite (memory->output) && memory->shift_error >= 0
+         && memory->shift_error <= 4 && memory->return_error >= 0
+         && memory->return_error <= 4
          && (memory->fresh == 0 || memory->fresh == 1)
          && (memory->forked == 0 || memory->forked == 1);
 }
@@ -377,6 +387,14 @@ forecaster_copy (const ForecasterShape *shape, Part *to, const Part *from)
   memcpy (to, from, shape->part * sizeof (real));
 }
 
+static inline double
+forecaster_follow_guess (const Forecaster *memory, double error, double missed)
+{
+  double ratio = missed / memory->surprise;
+
+  return error + FORECASTER_END_RATE * (MIN (ratio * ratio, 4) - error);
+}
+
 /* x is the next sample after a fork: which past holds? */
 static inline void
 forecaster_decide (const ForecasterShape *shape, Forecaster *memory, double x,
@@ -390,6 +408,10 @@ forecaster_decide (const ForecasterShape *shape, Forecaster *memory, double x,
                         && fabs (shifted) < fabs (e)
                         && fabs (shifted) < 4 * memory->calm_s;
 
+  memory->shift_error =
+      forecaster_follow_guess (memory, memory->shift_error, shifted);
+  memory->return_error =
+      forecaster_follow_guess (memory, memory->return_error, returned);
   memory->forked = 0;
   if (!is_shifted && !(fabs (returned) < fabs (e)))
     return;
@@ -415,7 +437,11 @@ forecaster_output (const ForecasterShape *shape, Forecaster *memory)
   if (shape->sensor && memory->forked) {
     Part *copy = forecaster_part (shape, memory, 1);
 
-    return copy->anchor + copy->last + copy->forecast + memory->surprise;
+    gboolean returns =
+        memory->return_error < FORECASTER_END_RATIO * memory->shift_error;
+
+    return copy->anchor + copy->last + copy->forecast
+           + (returns ? 0 : memory->surprise);
   }
   if (memory->guard.refill > 0
       || (shape->sensor && memory->shock < FORECASTER_SHOCK
