@@ -243,8 +243,9 @@ read_films (GVariant *config, Film *films, GError **error)
       i++;
     if (!film_names[i] || shift > 1 || groups < 1)
       return refuse (error,
-          "films: %s (%u, %u) is not a place of a layer, shift 0 or 1, and "
-          "groups of at least 1",
+          "films: an entry is (%s, %u, %u); expected a place of a layer, shift "
+          "0 "
+          "or 1, and groups of at least 1",
           name, shift, groups);
     films[i] = (Film){ TRUE, shift, groups };
   }
@@ -291,7 +292,8 @@ shape_read (
   m = shape->channels[0];
   for (guint i = 0; shape->plain && i < N_FILMS; i++)
     if (shape->films[i].active)
-      return refuse (error, "films: a plain array has none");
+      return refuse (error,
+          "films: number of entries is not 0; expected none in a plain array");
   if (!shape->plain)
     for (guint i = 1; i < n; i++)
       if (shape->channels[i] != m)
@@ -480,11 +482,12 @@ add_kernel (Builder *b, Kernel *kernel, const char *name, guint n_in,
 
   if (n_in % groups || n_rows % groups)
     return refuse (error,
-        "%s: %u groups do not divide %u inputs and %u outputs", name, groups,
-        n_in, n_rows);
+        "%s: groups is %u; expected a divisor of %u inputs and %u outputs",
+        name, groups, n_in, n_rows);
   if ((guint64) n_in * kernel->n_taps * SEQ_PAD (n_rows) > MAX_WEIGHTS)
-    return refuse (error, "%s: %u x %u x %u weights are too many", name, n_rows,
-        n_in, kernel->n_taps);
+    return refuse (error,
+        "%s: number of weights is %u x %u x %u; expected at most %u", name,
+        n_rows, n_in, kernel->n_taps, MAX_WEIGHTS);
   kernel->n_rows = n_rows;
   kernel->groups = groups;
   kernel->weight = (gint) seq_layer_add_tensor (
@@ -775,9 +778,10 @@ add_net (Wavenet *self, GVariant *config, guint in, const char *prefix,
 
     if (!g_variant_is_of_type (condition, G_VARIANT_TYPE_VARDICT)
         || depth == MAX_DEPTH) {
-      refuse (error, depth == MAX_DEPTH
-                         ? "condition: nested too deeply"
-                         : "condition is not a dictionary of options");
+      refuse (error,
+          depth == MAX_DEPTH
+              ? "condition: nested too deeply; expected less"
+              : "condition is not a dictionary of options; expected one");
       return -1;
     }
     out = add_net (self, condition, in, inner, depth + 1, error);
@@ -789,7 +793,8 @@ add_net (Wavenet *self, GVariant *config, guint in, const char *prefix,
       && (!g_variant_is_of_type (list, G_VARIANT_TYPE ("aa{sv}"))
           || g_variant_n_children (list) < 1
           || g_variant_n_children (list) > MAX_ARRAYS)) {
-    refuse (error, "arrays is not a list of 1 to %u dictionaries of options",
+    refuse (error,
+        "arrays is not a list; expected 1 to %u dictionaries of options",
         MAX_ARRAYS);
     return -1;
   }

@@ -87,7 +87,7 @@ typedef struct {
 /* Runs all layers over the block. Real-time safe. */
 void seq_chain_run (const SeqChain *chain, SeqWork *work, const SeqPass *pass);
 
-/* The same where nobody vouches for the weights. A lane whose numbers are no
+/* The same for weights that are not trusted. A lane whose numbers are no
  * longer finite gives 0 at that frame and goes on from the start, in any
  * blocks. A last layer that learns in its state sees finite features only; what
  * comes out of it is not looked at. saved: seq_chain_saved() reals. */

@@ -48,8 +48,8 @@ need_uint (
   return TRUE;
 }
 
-/* How many entries a list has, which must be n; 1 where it is no list, but a
- * value for all. 0: SEQ_ERROR_DAMAGED. */
+/* How many entries a list has, which must be n; 1 where it is not a list,
+ * but a value for all. 0: SEQ_ERROR_DAMAGED. */
 static gsize
 count (json_t *value, gsize n, const char *key, GError **error)
 {
@@ -260,7 +260,8 @@ get_part (json_t *array, const char *key, gboolean fallback, json_t **part,
   if (!*part || json_is_null (*part) || json_is_false (*part))
     return TRUE;
   if (!json_is_object (*part))
-    return refuse (error, "%s is not an object", key);
+    return refuse (
+        error, "%s is not an object; expected one, or null or false", key);
   return get_flag (*part, "active", TRUE, error, active);
 }
 
@@ -289,12 +290,15 @@ put_films (GVariantDict *dict, json_t *array, gboolean layer1x1,
     if (!active)
       continue;
     if ((i == 6 && !layer1x1) || (i == 7 && !head1x1))
-      return refuse (
-          error, "%s is active where its convolution is not", films[i].theirs);
+      return refuse (error,
+          "%s is active; expected not active, as its convolution",
+          films[i].theirs);
     if (i == 6 && !all_blended) {
       g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-          "layer1x1_post_film is active in a layer that is not blended: the "
-          "program that trained it applies it and the one that plays it does "
+          "layer1x1_post_film is active in a layer that is not blended; "
+          "expected "
+          "not active: the program that trained it applies it and the one that "
+          "plays it does "
           "not");
       return FALSE;
     }
@@ -341,7 +345,9 @@ read_width (json_t *array, double size, guint whole, guint *run, GError **error)
 
     if (!(x > before && x <= whole) || x != floor (x))
       return refuse (error,
-          "slimmable: allowed_channels are not whole numbers that rise to %u",
+          "slimmable: allowed_channels is not a list of whole numbers that "
+          "rise "
+          "to %u; expected one",
           whole);
     before = x;
   }
@@ -371,7 +377,8 @@ read_widths (json_t *layers, double size, Widths *w, GError **error)
     json_t *array = json_array_get (layers, i);
 
     if (!json_is_object (array))
-      return refuse (error, "layers: array %u is not an object", i);
+      return refuse (
+          error, "layers: array %u is not an object; expected one", i);
     if (!need_uint (array, "channels", MOST, &w->whole[i], error)
         || !read_width (array, size, w->whole[i], &w->run[i], error)) {
       g_prefix_error (error, "layers: array %u: ", i);
@@ -405,7 +412,7 @@ put_head (
 
   if (head && !json_is_null (head)) {
     if (!json_is_object (head))
-      return refuse (error, "head is not an object");
+      return refuse (error, "head is not an object; expected one, or null");
     if (!need_uint (head, "out_channels", MOST, &width, error)
         || !need_uint (head, "kernel_size", 1 << 20, &taps, error)
         || !seq_json_uint (head, "head_dilation", 1 << 20, 1, &dilation, error)
@@ -444,8 +451,9 @@ put_parts (GVariantDict *dict, json_t *array, gsize n_layers, GError **error)
     return FALSE;
   if (!with_layer) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_UNSUPPORTED,
-        "layer1x1 is not active: the program that trained it adds the "
-        "activation to the layer's input and the one that plays it does not");
+        "layer1x1 is not active; expected active: the program that trained it "
+        "adds the activation to the layer's input and the one that plays it "
+        "does not");
     return FALSE;
   }
   if (!seq_json_uint (layer1x1, "groups", MOST, 1, &groups, error))
@@ -551,7 +559,7 @@ put_post_head (GVariantBuilder *arrays, GVariantDict *last, json_t *head,
   guint width = 0, out;
 
   if (!json_is_object (head) || n == 0)
-    return refuse (error, "head: there is no list of kernel_sizes");
+    return refuse (error, "head: kernel_sizes is missing; expected a list");
   if (!check_width (
           head, "in_channels", n_in, "the channels of the last head", error)
       || !need_uint (head, "out_channels", MOST, &out, error)
@@ -740,7 +748,7 @@ put_condition (GVariantDict *dict, json_t *model, json_t *condition, Widths *w,
   double rate, expected;
 
   if (depth == SEQ_NET_DEPTH)
-    return refuse (error, "nested more than %u deep", depth);
+    return refuse (error, "nested more than %u deep; expected no more", depth);
   condition = seq_nam_choose (condition, -1, error);
   if (!condition
       || !seq_json_double (condition, "sample_rate", -1, &rate, error)
@@ -950,7 +958,7 @@ read_config (
   gboolean good = FALSE;
 
   if (!json_is_object (json_object_get (model, "config"))) {
-    refuse (error, "config is not an object");
+    refuse (error, "config is not an object; expected one");
     return NULL;
   }
   if (g_strcmp0 (architecture, "WaveNet") == 0)
@@ -1014,7 +1022,8 @@ read_submodel (
   double before = *most, first = *rate;
 
   if (!json_is_object (model)) {
-    refuse (error, "submodels: entry %zu has no model", i);
+    refuse (error,
+        "submodels: model of entry %zu is missing; expected an object", i);
     return NULL;
   }
   if (!seq_json_double (entry, "max_value", NAN, most, error)
@@ -1074,6 +1083,7 @@ seq_nam_choose (json_t *model, double size, GError **error)
     if (!model)
       return NULL;
   }
-  refuse (error, "submodels: nested more than %u deep", MAX_NESTED);
+  refuse (error, "submodels: nested more than %u deep; expected no more",
+      MAX_NESTED);
   return NULL;
 }
