@@ -500,8 +500,8 @@ read_corpus (const char *folder, const char *name)
   return seq_read_bytes (path, 1 << 20, NULL);
 }
 
-/* Small files of a format, [GBytes]: an lstm, if it can write one, and what lies
- * in tests/fuzz/corpus. */
+/* Small files of a format, [GBytes]: an lstm, if it can write one, and what
+ * lies in tests/fuzz/corpus. */
 static GPtrArray *
 list_good (const SeqFileFormat *format)
 {
