@@ -21,6 +21,8 @@ gst_seq_post_error (
         GST_STREAM_ERROR_NOT_IMPLEMENTED },
     { SEQ_ERROR_SHAPE, gst_stream_error_quark, GST_STREAM_ERROR_FORMAT },
     { SEQ_ERROR_HINT, gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS },
+    { SEQ_ERROR_MEMORY, gst_resource_error_quark,
+        GST_RESOURCE_ERROR_NO_SPACE_LEFT },
   };
   GQuark domain = GST_STREAM_ERROR;
   gint code = GST_STREAM_ERROR_DECODE;

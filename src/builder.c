@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "src/builder.h"
+#include "src/memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,7 +11,7 @@ struct _SeqBuilder {
   guint n_in;
   gsize n_weights, max_weights;
   GPtrArray *layers;  /* SeqLayer */
-  GPtrArray *weights; /* real *, one a layer */
+  GPtrArray *weights; /* real *, one a layer; NULL: zeros so far */
   guint skip, n_signal, horizon;
   SeqStart start;
   guint window;
@@ -65,6 +66,17 @@ seq_builder_layer (const SeqBuilder *builder, guint layer)
   return g_ptr_array_index (builder->layers, layer);
 }
 
+/* Memory comes when it is written to: by then all layers are accepted. */
+static real *
+weights_of (SeqBuilder *builder, guint layer)
+{
+  gpointer *weights = &g_ptr_array_index (builder->weights, layer);
+
+  if (!*weights)
+    *weights = seq_alloc (seq_builder_layer (builder, layer)->n_weights);
+  return *weights;
+}
+
 void
 seq_builder_set_limit (SeqBuilder *builder, gsize max_weights)
 {
@@ -90,9 +102,18 @@ seq_builder_add (
     seq_layer_free (layer);
     return -1;
   }
+  /* the builder's, and those of the model that it becomes */
+  if (!seq_memory_check (seq_size_multiply (seq_size_add (builder->n_weights,
+                                                layer->n_weights),
+                             2 * sizeof (real)),
+          seq_memory_total (), "the weights", error)) {
+    g_prefix_error (error, "layer %u, %s: ", n, kind);
+    seq_layer_free (layer);
+    return -1;
+  }
   builder->n_weights += layer->n_weights;
   g_ptr_array_add (builder->layers, layer);
-  g_ptr_array_add (builder->weights, seq_alloc (layer->n_weights));
+  g_ptr_array_add (builder->weights, NULL);
   return (gint) n;
 }
 
@@ -103,7 +124,7 @@ seq_builder_set (SeqBuilder *builder, guint layer, const char *tensor,
 {
   static const SeqLayout plain = { 0 };
   const SeqLayer *l = seq_builder_layer (builder, layer);
-  real *weights = g_ptr_array_index (builder->weights, layer);
+  real *weights = weights_of (builder, layer);
   const SeqTensor *t = NULL;
   gsize rows, cols;
 
@@ -243,7 +264,7 @@ seq_builder_seed (SeqBuilder *builder, guint64 seed)
     const SeqLayer *layer = g_ptr_array_index (builder->layers, i);
 
     if (layer->klass->seed)
-      layer->klass->seed (layer, rand, g_ptr_array_index (builder->weights, i));
+      layer->klass->seed (layer, rand, weights_of (builder, i));
   }
 }
 
@@ -252,7 +273,7 @@ seq_builder_copy (
     SeqBuilder *builder, guint layer, const SeqLayer *from, const real *weights)
 {
   const SeqLayer *to = seq_builder_layer (builder, layer);
-  real *to_weights = g_ptr_array_index (builder->weights, layer);
+  real *to_weights = weights_of (builder, layer);
 
   for (guint i = 0; i < to->n_tensors; i++)
     for (guint j = 0; j < from->n_tensors; j++) {
@@ -279,8 +300,7 @@ seq_builder_set_weights (SeqBuilder *builder, const real *weights)
   for (guint i = 0; i < builder->layers->len; i++) {
     gsize n_layer = seq_builder_layer (builder, i)->n_weights;
 
-    memcpy (g_ptr_array_index (builder->weights, i), weights,
-        n_layer * sizeof (real));
+    memcpy (weights_of (builder, i), weights, n_layer * sizeof (real));
     weights += n_layer;
   }
 }
@@ -389,9 +409,10 @@ seq_builder_finish (SeqBuilder *builder, GError **error)
 
   weights = seq_alloc (chain->n_weights);
   for (guint i = 0; i < n_layers; i++)
-    memcpy (weights + chain->weights_at[i],
-        g_ptr_array_index (builder->weights, i),
-        chain->layers[i]->n_weights * sizeof (real));
+    if (g_ptr_array_index (builder->weights, i))
+      memcpy (weights + chain->weights_at[i],
+          g_ptr_array_index (builder->weights, i),
+          chain->layers[i]->n_weights * sizeof (real));
   seq_chain_pack (chain, weights);
   for (guint i = 0; i < G_N_ELEMENTS (builder->scales); i++)
     normalised |= builder->scales[i] != NULL;

@@ -62,6 +62,9 @@ typedef struct {
   real *memory;
 } SeqWork;
 
+/* Reals that it holds; G_MAXSIZE: more than can be counted. */
+gsize seq_work_size (
+    const SeqChain *chain, guint max_frames, guint n_lanes, gboolean keep);
 SeqWork *seq_work_new (
     const SeqChain *chain, guint max_frames, guint n_lanes, gboolean keep);
 void seq_work_free (SeqWork *work);

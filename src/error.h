@@ -15,6 +15,7 @@ typedef enum {
   SEQ_ERROR_UNSUPPORTED, /* understood, and outside what can be run */
   SEQ_ERROR_SHAPE,       /* model and stream do not fit */
   SEQ_ERROR_HINT,        /* the file cannot say it; an option must */
+  SEQ_ERROR_MEMORY,      /* more than there may be */
 } SeqError;
 GQuark seq_error_quark (void);
 

@@ -22,7 +22,7 @@ ALLOWED = {
       src/real.h src/simd/*.h""",
     "src/simd/": """src/cpu.h src/error.h src/kind.h src/layer.h src/real.h
       src/simd/*.h <immintrin.h> <arm_neon.h>""",
-    "src/": "src/*.h <xmmintrin.h>",
+    "src/": "src/*.h <sys/mman.h> <sys/resource.h> <xmmintrin.h>",
     "src/io/": "src/*.h src/io/*.h <jansson.h> <sys/file.h>",
     "src/io/onnx/": "src/*.h src/io/*.h src/io/onnx/onnx.h onnx.pb-c.h",
     "src/live/": """src/*.h src/live/*.h src/io/safetensors.h src/io/load.h
@@ -37,7 +37,8 @@ ALLOWED = {
     "bench/": """bench/*.h tests/*.h tests/gst/filter.h tools/bench.h src/*.h src/live/*.h src/io/*.h
       src/text/*.h src/train/*.h <cairo.h> <jansson.h> <sys/resource.h> <gst/*>""",
     "tests/": """tests/*.h tests/fuzz/*.h src/*.h src/live/*.h src/io/*.h src/text/*.h src/train/*.h
-      onnx.pb-c.h <jansson.h> <sys/file.h> <sys/resource.h> <sys/wait.h>""",
+      onnx.pb-c.h <jansson.h> <malloc.h> <sys/file.h> <sys/resource.h>
+      <sys/wait.h>""",
     "tests/gst/": """tests/gst/*.h plugin/*.h src/*.h src/live/*.h src/io/*.h
       src/text/*.h
       <gst/*> <dlfcn.h> <jansson.h> <linux/futex.h> <pthread.h>

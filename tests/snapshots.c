@@ -171,7 +171,7 @@ read_case (const char *folder, const Case *c)
   const float *theirs = g_bytes_get_data (predicted, NULL);
   float ours[AFTER * CHANNELS];
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqStream) stream = seq_snapshot_load (snapshot, &error);
+  g_autoptr (SeqStream) stream = seq_snapshot_load (snapshot, 0, &error);
   double power = 0, difference = 0;
 
   if (!stream)

@@ -4,8 +4,11 @@
 #include "src/builder.h"
 #include "src/io/load.h"
 #include "src/live/host.h"
+#include "src/live/snapshot.h"
+#include "src/memory.h"
 
 #include <glib/gstdio.h>
+#include <malloc.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -399,6 +402,210 @@ test_rest (void)
   g_unlink (path);
 }
 
+/* --- memory ------------------------------------------------------------------
+ */
+
+/* Bytes that malloc() has given out. */
+static gsize
+count_allocated (void)
+{
+  struct mallinfo2 info = mallinfo2 ();
+
+  return info.uordblks + info.hblkhd;
+}
+
+/* What is summed up before a stream is built is what it then takes. */
+static void
+test_measure (void)
+{
+  static const struct {
+    const char *kind;
+    guint n_channels, horizon, window;
+    SeqLearn learn;
+  } cases[] = {
+    { "ar", 1, 1, 64, SEQ_LEARN_GRADIENT },
+    { "ar", 8, 100, 64, SEQ_LEARN_GRADIENT },
+    { "naive", 3, 7, 64, SEQ_LEARN_GRADIENT },
+    { "markov", 2, 1, 64, SEQ_LEARN_GRADIENT },
+    { "lstm", 5, 1, 64, SEQ_LEARN_OFF },
+    { "lstm", 5, 300, 1000, SEQ_LEARN_GRADIENT },
+    { "gru", 40, 1, 64, SEQ_LEARN_GRADIENT },
+    { "rnn", 1000, 1, 64, SEQ_LEARN_OFF },
+  };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  g_test_skip ("NOT RUN: a sanitizer allocates in its own way");
+  return;
+#endif
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    SeqStreamConfig config = { .learn = cases[i].learn,
+      .learning_rate = 1e-3,
+      .window = cases[i].window,
+      .horizon = cases[i].horizon };
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SeqModel) model = seq_model_new_untrained (
+        cases[i].kind, NULL, 1, 1, FALSE, TRUE, 0, &error);
+    gsize before = count_allocated (), taken;
+    g_autoptr (SeqStream) stream =
+        seq_stream_new (model, cases[i].n_channels, &config, &error);
+    SeqStreamMemory sum;
+
+    taken = count_allocated () - before;
+    g_assert_no_error (error);
+    g_assert_true (
+        seq_stream_measure (model, cases[i].n_channels, &config, &sum, &error));
+    g_test_message ("%s of %u channels: %" G_GSIZE_FORMAT
+                    " summed, %" G_GSIZE_FORMAT " taken",
+        cases[i].kind, cases[i].n_channels, sum.state + sum.work, taken);
+    g_assert_cmpuint (sum.state, ==, seq_stream_state_size (stream));
+    g_assert_cmpfloat (
+        (double) taken, <=, 1.02 * (double) (sum.state + sum.work) + 16384);
+    g_assert_cmpfloat (
+        (double) (sum.state + sum.work), <=, 1.02 * (double) taken + 16384);
+  }
+}
+
+/* Sizes add up without wrapping. */
+static void
+test_sizes (void)
+{
+  g_assert_cmpuint (seq_size_add (1, 2), ==, 3);
+  g_assert_cmpuint (seq_size_add (G_MAXSIZE, 0), ==, G_MAXSIZE);
+  g_assert_cmpuint (seq_size_add (G_MAXSIZE - 1, 2), ==, G_MAXSIZE);
+  g_assert_cmpuint (seq_size_multiply (3, 5), ==, 15);
+  g_assert_cmpuint (seq_size_multiply (G_MAXSIZE, 0), ==, 0);
+  g_assert_cmpuint (seq_size_multiply (1ull << 33, 1ull << 33), ==, G_MAXSIZE);
+  g_assert_cmpuint (seq_memory_total (), >, 1 << 20);
+}
+
+/* Whatever asks for too much is refused with the figure, and changes nothing;
+ * a limit that is raised lets it in. */
+static void
+test_limit (void)
+{
+  g_auto (SeqSettings) ar = settings_of ("ar"), more = { 0 };
+  g_autoptr (SeqHost) host = NULL;
+  g_autoptr (GBytes) before = NULL, after = NULL;
+  g_autoptr (GError) error = NULL;
+
+  ar.max_memory = 4 << 20;
+  host = host_new (&ar, NULL, 2);
+  before = seq_host_get_state (host);
+
+  seq_settings_copy (&more, &ar); /* by properties */
+  more.model = "lstm";
+  more.hidden_size = 1000;
+  assert_refused (seq_host_plan_settings (host, &more, NULL, &error), &error,
+      "the stream (2 channels, lstm, horizon 1: weights ");
+  seq_settings_clear (&more);
+
+  seq_settings_copy (&more, &ar); /* by a limit below what runs */
+  more.max_memory = 4096;
+  assert_refused (seq_host_plan_settings (host, &more, NULL, &error), &error,
+      "expected at most 4.1 kB, the limit that is set (max-memory)");
+
+  /* by caps */
+  assert_refused (seq_host_plan_stream (host, 60000, 100, &error), &error,
+      "60000 channels");
+  assert_refused (seq_host_plan_stream (host, 1000000, 100, &error), &error,
+      "the number of channels is 1000000; expected 1 to 65536");
+
+  g_assert_cmpuint (seq_host_settings (host)->max_memory, ==, 4 << 20);
+  after = seq_host_get_state (host);
+  g_assert_true (g_bytes_equal (before, after));
+  more.max_memory = 0;
+  CARRY_OUT (host, seq_host_plan_settings (host, &more, NULL, &error));
+  CARRY_OUT (host, seq_host_plan_stream (host, 1000, 100, &error));
+}
+
+/* A small file can hold a model that keeps gigabytes a channel. */
+static void
+test_large_model (void)
+{
+  g_autoptr (SeqBuilder) builder = seq_builder_new (1);
+  g_autoptr (SeqModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  SeqStreamConfig config = { .window = 1 };
+  SeqStreamMemory sum;
+
+  for (guint i = 0; i < 150; i++)
+    g_assert_cmpint (
+        seq_builder_add (builder, "conv1d",
+            g_variant_new_parsed ("{'out_channels': <1>, 'kernel_size': <16>, "
+                                  "'dilation': <65536>}"),
+            &error),
+        ==, (gint) i);
+  model = seq_builder_finish (builder, &error);
+  g_assert_no_error (error);
+  g_assert_true (seq_stream_measure (model, 60000, &config, &sum, &error));
+  g_assert_cmpuint (sum.state, >, G_GUINT64_CONSTANT (10000000000000));
+  g_assert_null (seq_stream_new (model, 60000, &config, &error));
+  g_assert_error (error, SEQ_ERROR, SEQ_ERROR_MEMORY);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, "B; expected at most "));
+  g_assert_nonnull (strstr (error->message, "(60000 channels, conv1d,"));
+}
+
+/* A net of the largest size in as many layers as there can be is refused
+ * before its weights are there. */
+static void
+test_large_net (void)
+{
+  g_auto (SeqSettings) huge = settings_of ("lstm");
+  g_autoptr (SeqHost) host = seq_host_new (NULL, NULL);
+  g_autoptr (GError) error = NULL;
+  gint64 begin = g_get_monotonic_time ();
+
+  if (seq_memory_total () > (gsize) 60 << 30) {
+    g_test_skip ("NOT RUN: this machine has the memory for it");
+    return;
+  }
+  huge.hidden_size = 4096;
+  huge.layers = 64;
+  assert_refused (seq_host_plan_open (host, &huge, NULL, &error), &error,
+      "lstm: the memory of the weights is ");
+  g_assert_false (seq_host_is_open (host));
+  g_test_message (
+      "refused in %.3f s", (double) (g_get_monotonic_time () - begin) / 1e6);
+}
+
+/* A state of a few bytes asks for a terabyte: that does not fit the bytes that
+ * there are, which is found out before any memory is. */
+static void
+test_large_state (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SeqModel) ar =
+      seq_model_new_untrained ("ar", NULL, 1, 1, FALSE, FALSE, 0, &error);
+  g_autoptr (SeqModel) lstm =
+      seq_model_new_untrained ("lstm", NULL, 1, 1, FALSE, FALSE, 0, &error);
+  static const guint8 few[64] = { 0 };
+  const struct {
+    SeqModel *model;
+    SeqStreamConfig config;
+  } cases[] = {
+    { ar, { .learn = SEQ_LEARN_GRADIENT,
+              .learning_rate = 1e-3,
+              .window = 64,
+              .horizon = 1 << 20 } },
+    { lstm, { .learn = SEQ_LEARN_GRADIENT,
+                .learning_rate = 1e-3,
+                .window = SEQ_MAX_WINDOW,
+                .horizon = 1 << 20 } },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GBytes) state = seq_snapshot_save (
+        cases[i].model, &cases[i].config, SEQ_MAX_CHANNELS, few, sizeof few);
+
+    g_assert_null (seq_snapshot_load (state, 0, &error));
+    g_assert_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED);
+    g_assert_nonnull (
+        strstr (error->message, "seqfilter.state is 64 bytes; expected"));
+    g_clear_error (&error);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -410,5 +617,11 @@ main (int argc, char **argv)
   g_test_add_func ("/host/settings", test_settings);
   g_test_add_func ("/host/kinds", test_kinds);
   g_test_add_func ("/host/rest", test_rest);
+  g_test_add_func ("/host/memory/sizes", test_sizes);
+  g_test_add_func ("/host/memory/measure", test_measure);
+  g_test_add_func ("/host/memory/limit", test_limit);
+  g_test_add_func ("/host/memory/large-model", test_large_model);
+  g_test_add_func ("/host/memory/large-net", test_large_net);
+  g_test_add_func ("/host/memory/large-state", test_large_state);
   return g_test_run ();
 }

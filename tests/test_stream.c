@@ -228,7 +228,7 @@ test_resume (gconstpointer data)
   /* the same by way of bytes that hold model, config and state */
   snapshot = seq_snapshot_save (
       seq_stream_model (a), seq_stream_config (a), 2, state, size);
-  d = seq_snapshot_load (snapshot, &error);
+  d = seq_snapshot_load (snapshot, 0, &error);
   g_assert_no_error (error);
   memset (parts + 2 * 1003, 0, 2 * (N - 1003) * sizeof (float));
   run (d, x, parts, 2, 1003, N - 1003);
@@ -258,13 +258,13 @@ test_damaged (gconstpointer data)
     g_autofree guint8 *flipped = g_memdup2 (bytes, n);
     g_autoptr (GBytes) other = NULL;
     g_autoptr (GError) error = NULL;
-    g_autoptr (SeqStream) cut = seq_snapshot_load (part, &error), odd = NULL;
+    g_autoptr (SeqStream) cut = seq_snapshot_load (part, 0, &error), odd = NULL;
 
     g_assert_null (cut);
     g_assert_nonnull (error);
     flipped[i] ^= 1 << i % 8;
     other = g_bytes_new (flipped, n);
-    odd = seq_snapshot_load (other, NULL);
+    odd = seq_snapshot_load (other, 0, NULL);
     if (odd
         && seq_stream_n_channels (odd)
                == 2) { /* then it runs, and what comes out is finite */

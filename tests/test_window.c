@@ -145,7 +145,7 @@ test_state (void)
   g_assert_cmpmem (y, 50 * sizeof (float), again, 50 * sizeof (float));
   seq_stream_get_state (stream, state);
   bytes = seq_snapshot_save (model, seq_stream_config (stream), 1, state, size);
-  other = seq_snapshot_load (bytes, &error);
+  other = seq_snapshot_load (bytes, 0, &error);
   g_assert_no_error (error);
   process (other, x, again, 50, N - 50);
   g_assert_cmpmem (y, sizeof y, again, sizeof again);

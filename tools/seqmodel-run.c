@@ -164,6 +164,7 @@ typedef struct {
   int n_channels;
   double rate; /* 0: the model's, or else the recording's */
   const char *params;
+  gint64 max_memory; /* bytes; 0: half of what there is */
   char **hints;
 } Options;
 
@@ -183,6 +184,8 @@ check_options (const Options *o, GError **error)
         MEDIA_MAX_CHANNELS);
   else if (!(o->rate >= 0 && o->rate <= 1e7))
     fault = "--rate is out of range; expected up to 10000000 Hz";
+  else if (o->max_memory < 0)
+    fault = "--max-memory is out of range; expected bytes";
   if (fault)
     g_set_error_literal (
         error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, fault);
@@ -203,6 +206,7 @@ run_file (const Options *o, GError **error)
 
   seq_settings_copy (&settings, &seq_default_settings);
   settings.model_file = g_strdup (o->model);
+  settings.max_memory = (guint64) o->max_memory;
   settings.rate_mode = rate > 0 ? SEQ_RATE_IGNORE : SEQ_RATE_MODEL;
   settings.options = hints_parse (o->hints, error);
   if (!settings.options)
@@ -240,6 +244,9 @@ seqmodel_run (int argc, char **argv)
         "HZ" },
     { "params", 'p', 0, G_OPTION_ARG_STRING, &params,
         "the model's knobs, 0..1 each", "P1,P2,..." },
+    { "max-memory", 0, 0, G_OPTION_ARG_INT64, &o.max_memory,
+        "most memory that the model may take (default: half of what there is)",
+        "BYTES" },
     HINTS_OPTION (&hints),
     { NULL },
   };

@@ -311,6 +311,7 @@ seq_decide (
     .window = settings->window,
     .horizon = settings->horizon,
     .channel_mode = settings->channel_mode,
+    .max_memory = settings->max_memory,
   };
   if (!settings->learning && !question->keeps_learner)
     config->learn = SEQ_LEARN_OFF;

@@ -334,7 +334,8 @@ follow_state (SeqSettings *settings, SeqStream *saved)
 SeqPlan *
 seq_host_plan_state (SeqHost *host, GBytes *state, GError **error)
 {
-  g_autoptr (SeqStream) saved = seq_snapshot_load (state, error);
+  g_autoptr (SeqStream) saved =
+      seq_snapshot_load (state, host->request.settings.max_memory, error);
   g_autoptr (SeqPlan) plan = NULL;
 
   if (!saved
@@ -365,7 +366,7 @@ plan_fitting_state (SeqHost *host, GBytes *state, GError **error)
   SeqSettings *settings = &plan->request.settings;
   SeqLearn learn;
 
-  plan->saved = seq_snapshot_load (state, error);
+  plan->saved = seq_snapshot_load (state, settings->max_memory, error);
   if (!plan->saved)
     return NULL;
   learn = seq_stream_config (plan->saved)->learn;

@@ -12,6 +12,7 @@
  */
 #include "src/live/learner.h"
 #include "src/adam.h"
+#include "src/memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +30,14 @@ count_bytes (gsize n_reals)
   return SEQ_PAD_BYTES (n_reals * sizeof (real));
 }
 
+/* Bytes of an array of so many reals, added to others. */
+static gsize
+add_array (gsize bytes, gsize n_reals)
+{
+  return seq_size_add (seq_size_add (bytes, SEQ_ALIGN),
+      seq_size_multiply (n_reals, sizeof (real)));
+}
+
 static guint
 rows_of (const SeqLearnerConfig *config)
 {
@@ -38,13 +47,26 @@ rows_of (const SeqLearnerConfig *config)
 gsize
 seq_learner_carried (const SeqChain *chain, const SeqLearnerConfig *config)
 {
-  guint n_rows = rows_of (config);
+  gsize n_rows = rows_of (config);
 
   return SEQ_PAD_BYTES (sizeof (SeqLearnerNumbers))
          + 4 * count_bytes (chain->n_weights) + 3 * count_bytes (chain->n_state)
          + count_bytes (n_rows * SEQ_PAD (chain->n_in))
          + count_bytes (n_rows * SEQ_PAD (chain->n_out))
          + SEQ_PAD_BYTES (n_rows);
+}
+
+gsize
+seq_learner_work (const SeqChain *chain, const SeqLearnerConfig *config)
+{
+  guint n_rows = rows_of (config);
+  gsize bytes = sizeof (SeqLearner);
+
+  bytes = add_array (bytes, seq_work_size (chain, n_rows, 1, TRUE));
+  bytes = add_array (bytes, chain->n_weights);
+  bytes = add_array (bytes, n_rows * SEQ_PAD (chain->n_out));
+  bytes = add_array (bytes, chain->n_state);
+  return add_array (bytes, seq_chain_saved (chain, 1));
 }
 
 void

@@ -52,6 +52,8 @@ typedef struct {
 /* Bytes of the carried memory; a multiple of SEQ_ALIGN. */
 gsize seq_learner_carried (
     const SeqChain *chain, const SeqLearnerConfig *config);
+/* Bytes of all its other memory. */
+gsize seq_learner_work (const SeqChain *chain, const SeqLearnerConfig *config);
 /* memory: zeroed, aligned, outlives the learner. Needs seq_learner_start(). */
 SeqLearner *seq_learner_new (
     const SeqChain *chain, const SeqLearnerConfig *config, gpointer memory);

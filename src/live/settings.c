@@ -156,6 +156,11 @@ const SeqSettingInfo seq_setting_infos[SEQ_N_SETTINGS] = {
       AT (rate_mode), .choices = rate_mode_choices, .change = SEQ_CHANGE_STREAM,
       .about = "Whether the stream must have the sample rate that the model "
                "file names" },
+  [SEQ_SETTING_MAX_MEMORY] = { "max-memory", "Max memory", SEQ_TYPE_UINT64,
+      AT (max_memory), .change = SEQ_CHANGE_STREAM,
+      .about = "Most bytes that model and stream may take; what would take "
+               "more is refused (0 = half of what there is: of the machine, "
+               "the control group and the process the least)" },
 };
 
 /* The option by which kinds show that they have a setting; NULL: all do. */

@@ -29,6 +29,7 @@ typedef enum {
   SEQ_SETTING_CHANNEL_MODE,
   SEQ_SETTING_PRECISION,
   SEQ_SETTING_RATE_MODE,
+  SEQ_SETTING_MAX_MEMORY,
   SEQ_N_SETTINGS
 } SeqSetting;
 
@@ -62,6 +63,7 @@ typedef struct {
   guint channel_mode;    /* SeqChannelMode */
   guint precision;       /* a choice of this setting */
   guint rate_mode;       /* SeqRateMode */
+  guint64 max_memory;    /* bytes */
   char *model_file;      /* NULL or empty: none */
   GVariant *options;     /* a{sv}: what the file or the other settings do not
                           * say; or NULL */

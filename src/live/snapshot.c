@@ -139,40 +139,15 @@ load_model (const SeqSafetensors *file, GVariant *facts, GError **error)
   return seq_builder_finish (builder, error);
 }
 
-/* Whether the file can hold the states that it claims: one a lane. */
-static gboolean
-check_size (const SeqModel *model, const SeqStreamConfig *config,
-    guint n_channels, gsize size, GError **error)
-{
-  const SeqChain *chain = model->chain;
-  guint n_signal = seq_stream_channels_per_lane (
-      model->n_signal, model->n_in, config->channel_mode, n_channels, error);
-  gsize needed;
-
-  if (n_signal == 0)
-    return FALSE;
-  needed = n_channels / n_signal * chain->n_state * sizeof (real)
-           * MAX (model->window, 1);
-  if (model->linear)
-    needed += n_channels * model->linear->chain->n_state * sizeof (real);
-  if (needed > size) {
-    g_set_error (error, SEQ_ERROR, SEQ_ERROR_DAMAGED,
-        "the size is %" G_GSIZE_FORMAT " bytes; expected %" G_GSIZE_FORMAT
-        " or more for %u channels",
-        size, needed, n_channels);
-    return FALSE;
-  }
-  return TRUE;
-}
-
 SeqStream *
-seq_snapshot_load (GBytes *bytes, GError **error)
+seq_snapshot_load (GBytes *bytes, guint64 max_memory, GError **error)
 {
   g_autoptr (SeqSafetensors) file = seq_safetensors_parse (bytes, error);
   g_autoptr (GVariant) facts = NULL;
   g_autoptr (SeqModel) model = NULL;
   g_autoptr (SeqStream) stream = NULL;
-  SeqStreamConfig config = { 0 };
+  SeqStreamConfig config = { .max_memory = max_memory };
+  SeqStreamMemory memory;
   guint version, learn, channel_mode, n_channels;
   const void *state;
   const char *text;
@@ -200,7 +175,7 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   g_variant_get_child (facts, FIRST_OF_STREAM + 6, "u", &n_channels);
   if (version != VERSION || learn > SEQ_LEARN_BOTH
       || channel_mode > SEQ_CHANNELS_JOINT || n_channels < 1
-      || n_channels > 65536 || config.window < 1
+      || n_channels > SEQ_MAX_CHANNELS || config.window < 1
       || config.window > SEQ_MAX_WINDOW
       || !(config.learning_rate > 0 && config.learning_rate <= 10)
       || config.horizon > SEQ_MAX_HORIZON) {
@@ -212,14 +187,12 @@ seq_snapshot_load (GBytes *bytes, GError **error)
   config.learn = learn;
   config.channel_mode = channel_mode;
   model = load_model (file, facts, error);
-  if (model
-      && check_size (
-          model, &config, n_channels, g_bytes_get_size (bytes), error))
-    stream = seq_stream_new (model, n_channels, &config, error);
-  state = stream ? find (
-              file, "seqfilter.state", seq_stream_state_size (stream), error)
-                 : NULL;
-  if (!state) {
+  state =
+      model && seq_stream_measure (model, n_channels, &config, &memory, error)
+          ? find (file, "seqfilter.state", memory.state, error)
+          : NULL;
+  stream = state ? seq_stream_new (model, n_channels, &config, error) : NULL;
+  if (!stream) {
     g_prefix_error (error, "saved state: ");
     return NULL;
   }
@@ -235,7 +208,7 @@ seq_snapshot_load (GBytes *bytes, GError **error)
 gboolean
 seq_snapshot_save_model (GBytes *bytes, const char *path, GError **error)
 {
-  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, error);
+  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, 0, error);
   g_autoptr (SeqModel) model =
       stream ? seq_stream_learnt_model (stream, 0, error) : NULL;
 

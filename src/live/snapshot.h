@@ -15,9 +15,11 @@ G_BEGIN_DECLS
 GBytes *seq_snapshot_save (SeqModel *model, const SeqStreamConfig *config,
     guint n_channels, gconstpointer state, gsize size);
 
-/* A stream that goes on where the snapshot was taken. Control thread. Errors:
- * SEQ_ERROR_FORMAT (no snapshot), SEQ_ERROR_DAMAGED, SEQ_ERROR_CONFIG. */
-SeqStream *seq_snapshot_load (GBytes *bytes, GError **error);
+/* A stream that goes on where the snapshot was taken. max_memory: as in
+ * SeqStreamConfig. Control thread. Errors: SEQ_ERROR_FORMAT (no snapshot),
+ * SEQ_ERROR_DAMAGED, SEQ_ERROR_CONFIG, SEQ_ERROR_MEMORY. */
+SeqStream *seq_snapshot_load (
+    GBytes *bytes, guint64 max_memory, GError **error);
 
 /* Writes the model, as the first lane has learnt it, as a safetensors file.
  * Control thread. Errors: as of loading, G_FILE_ERROR, SEQ_ERROR_UNSUPPORTED.

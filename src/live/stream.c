@@ -25,6 +25,7 @@
 #include "src/live/learner.h"
 #include "src/live/linear.h"
 #include "src/live/normalise.h"
+#include "src/memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -87,7 +88,8 @@ struct _SeqStream {
   gboolean exact;        /* the model takes signals as they are */
   gboolean normalises;   /* as it goes */
   gboolean comparable;   /* outputs are forecasts of the inputs */
-  SeqLearner **learners; /* one a lane, or NULL: then */
+  gboolean descends;     /* by gradient: there are */
+  SeqLearner **learners; /* one a lane; or else */
   SeqWork *work;         /* of all lanes, and */
   real *saved;           /* for seq_chain_run_safely() */
   Block block;           /* the frames in hand; memory reserved for them */
@@ -161,7 +163,7 @@ linear_state_size (const SeqStream *stream)
 static gsize
 count_memory (const SeqStream *stream)
 {
-  gsize horizon = stream->horizon;
+  gsize horizon = stream->horizon; /* below 2^32, as all these numbers */
 
   return SEQ_PAD_BYTES (sizeof (Carried))
          + SEQ_PAD_BYTES (stream->n_channels * sizeof (Channel))
@@ -332,6 +334,27 @@ check_learn (const SeqModel *model, guint n_signal,
   return TRUE;
 }
 
+/* Bytes of the frames in hand. */
+static gsize
+count_block (const SeqStream *stream)
+{
+  const SeqChain *chain = stream->model->chain;
+  gsize of_channel = 5 * BLOCK * sizeof (double) + 1;
+  gsize of_output = BLOCK * sizeof (double);
+  gsize of_lane = SEQ_PAD (chain->n_out) + 1;
+
+  if (stream->exact || stream->model->linear) {
+    of_channel += BLOCK * sizeof (double);
+    of_output += BLOCK * sizeof (double);
+  }
+  if (stream->model->linear)
+    of_channel += BLOCK * sizeof (double);
+  if (stream->descends || stream->model->window)
+    of_lane += SEQ_PAD (chain->n_in) + SEQ_PAD (chain->n_out);
+  return of_channel * stream->n_channels + of_output * stream->n_outputs
+         + BLOCK * (of_lane * sizeof (real) + 1) * stream->n_lanes;
+}
+
 /* Memory for the frames in hand. */
 static void
 init_block (SeqStream *stream)
@@ -391,29 +414,39 @@ clear_block (SeqStream *stream)
   seq_free (b->bits);
 }
 
-SeqStream *
-seq_stream_new (SeqModel *model, guint n_channels,
+static SeqLearnerConfig
+learner_config (const SeqStreamConfig *config)
+{
+  return (SeqLearnerConfig){ .rate = config->learning_rate,
+    .window = config->window,
+    .horizon = config->horizon };
+}
+
+/* Finds out all that a stream is, without its memory. */
+static gboolean
+init_shape (SeqStream *stream, SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error)
 {
   const SeqChain *chain = model->chain;
-  SeqStream *stream;
-  SeqLearnerConfig learner_config = { .rate = config->learning_rate,
-    .window = config->window,
-    .horizon = config->horizon };
+  SeqLearnerConfig of_learner = learner_config (config);
   guint n_signal;
-  double slow = 0;
 
-  g_return_val_if_fail (n_channels > 0, NULL);
+  if (n_channels < 1 || n_channels > SEQ_MAX_CHANNELS) {
+    g_set_error (error, SEQ_ERROR, SEQ_ERROR_SHAPE,
+        "the number of channels is %u; expected 1 to %u", n_channels,
+        SEQ_MAX_CHANNELS);
+    return FALSE;
+  }
   n_signal = seq_stream_channels_per_lane (
       model->n_signal, model->n_in, config->channel_mode, n_channels, error);
   if (n_signal == 0 || !check_learn (model, n_signal, config, error))
-    return NULL;
+    return FALSE;
   if (model->linear && (config->horizon != 1 || chain->n_out != n_signal)) {
     g_set_error (error, SEQ_ERROR, SEQ_ERROR_CONFIG,
         "horizon is %u, outputs are %u of %u channels; expected a horizon of 1 "
         "and an output for each around a linear forecaster: set linear=off",
         config->horizon, chain->n_out, n_signal);
-    return NULL;
+    return FALSE;
   }
 
   if ((guint64) model->window * (n_channels / n_signal) > MAX_RUNS) {
@@ -421,30 +454,112 @@ seq_stream_new (SeqModel *model, guint n_channels,
         "the model's window is %u frames on %u lanes; expected at most %u in "
         "all",
         model->window, n_channels / n_signal, MAX_RUNS);
-    return NULL;
+    return FALSE;
   }
+  *stream = (SeqStream){ .model = model,
+    .config = *config,
+    .n_channels = n_channels,
+    .n_signal = n_signal,
+    .n_knobs = model->n_in - n_signal,
+    .n_lanes = n_channels / n_signal,
+    .n_runs = MAX (model->window, 1),
+    .n_outputs = n_channels / n_signal * chain->n_out,
+    .comparable = chain->n_out == n_signal,
+    .horizon = MAX (config->horizon, 1),
+    .exact = seq_chain_exact (chain),
+    .normalises = config->horizon > 0 && !model->normalised
+                  && !seq_chain_exact (chain)
+                  && g_str_equal (model->format, "untrained"),
+    .descends = descends (chain, config) };
+  stream->lane_size = stream->descends
+                          ? seq_learner_carried (chain, &of_learner)
+                          : stream->n_runs * chain->n_state * sizeof (real);
+  stream->memory_size = count_memory (stream);
+  return TRUE;
+}
+
+gboolean
+seq_stream_measure (const SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, SeqStreamMemory *memory, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  SeqLearnerConfig of_learner = learner_config (config);
+  SeqStream stream;
+  gsize work;
+  guint n_runs;
+
+  if (!init_shape (&stream, (SeqModel *) model, n_channels, config, error))
+    return FALSE;
+  n_runs = stream.n_lanes * stream.n_runs;
+  if (stream.descends)
+    work = seq_size_multiply (
+        stream.n_lanes, seq_learner_work (chain, &of_learner));
+  else
+    work = seq_size_multiply (sizeof (real),
+        seq_size_add (
+            seq_work_size (chain, model->window ? 1 : BLOCK, n_runs, FALSE),
+            seq_chain_saved (chain, n_runs)));
+  if (model->linear)
+    work = seq_size_add (work,
+        seq_size_multiply (sizeof (real),
+            seq_work_size (model->linear->chain, BLOCK, n_channels, FALSE)));
+  *memory = (SeqStreamMemory){ .weights = chain->n_weights * sizeof (real),
+    .state = stream.memory_size,
+    .work = seq_size_add (work, count_block (&stream)) };
+  return TRUE;
+}
+
+/* "the stream (2 channels, lstm, horizon 1: weights 3.1 kB, state 9.2 MB, work
+ * 120.0 kB)" */
+static char *
+describe_memory (const SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, const SeqStreamMemory *memory)
+{
+  g_autofree char *weights = seq_memory_format (memory->weights);
+  g_autofree char *state = seq_memory_format (memory->state);
+  g_autofree char *work = seq_memory_format (memory->work);
+
+  return g_strdup_printf (
+      "the stream (%u channel%s, %s, horizon %u: weights %s, state %s, work "
+      "%s)",
+      n_channels, n_channels == 1 ? "" : "s",
+      model->chain->layers[0]->klass->kind.name, config->horizon, weights,
+      state, work);
+}
+
+static gboolean
+check_memory_limit (const SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, GError **error)
+{
+  SeqStreamMemory memory;
+  g_autofree char *what = NULL;
+
+  if (!seq_stream_measure (model, n_channels, config, &memory, error))
+    return FALSE;
+  what = describe_memory (model, n_channels, config, &memory);
+  return seq_memory_check (
+      seq_size_add (memory.weights, seq_size_add (memory.state, memory.work)),
+      config->max_memory, what, error);
+}
+
+SeqStream *
+seq_stream_new (SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, GError **error)
+{
+  const SeqChain *chain = model->chain;
+  SeqLearnerConfig of_learner = learner_config (config);
+  SeqStream *stream;
+  double slow = 0;
+
+  if (!check_memory_limit (model, n_channels, config, error))
+    return NULL;
   stream = g_new0 (SeqStream, 1);
-  stream->model = seq_model_ref (model);
-  stream->config = *config;
-  stream->n_channels = n_channels;
-  stream->n_signal = n_signal;
-  stream->n_knobs = model->n_in - n_signal;
-  stream->n_lanes = n_channels / n_signal;
-  stream->n_runs = MAX (model->window, 1);
-  stream->n_outputs = stream->n_lanes * chain->n_out;
-  stream->comparable = stream->n_outputs == n_channels;
-  stream->horizon = MAX (config->horizon, 1);
-  stream->exact = seq_chain_exact (chain);
-  stream->normalises = config->horizon > 0 && !model->normalised
-                       && !stream->exact
-                       && g_str_equal (model->format, "untrained");
-  if (descends (chain, config)) {
+  init_shape (stream, seq_model_ref (model), n_channels, config, NULL);
+  if (stream->descends) {
     stream->learners = g_new0 (SeqLearner *, stream->n_lanes);
-    stream->lane_size = seq_learner_carried (chain, &learner_config);
   } else {
     guint n = stream->n_lanes * stream->n_runs;
 
-    stream->lane_size = stream->n_runs * chain->n_state * sizeof (real);
     stream->work = seq_work_new (chain, model->window ? 1 : BLOCK, n, FALSE);
     stream->saved = seq_alloc (seq_chain_saved (chain, n));
   }
@@ -455,11 +570,10 @@ seq_stream_new (SeqModel *model, guint n_channels,
         model->linear->chain->layers[0]->config, "sensor", &slow);
     stream->slow = slow != 0;
   }
-  stream->memory_size = count_memory (stream);
   set_memory (stream, seq_alloc (stream->memory_size / sizeof (real)));
   for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
     stream->learners[l] = seq_learner_new (
-        chain, &learner_config, stream->lanes + l * stream->lane_size);
+        chain, &of_learner, stream->lanes + l * stream->lane_size);
   stream->fingerprint = make_fingerprint (stream);
   init_block (stream);
   seq_stream_restart (stream);
@@ -867,7 +981,7 @@ fill_in (SeqStream *stream, Block *b)
     if (b->valid[c])
       continue;
     if (h > 0 && !count_without_forecast (stream, 1))
-      *x = stream->forecasts[c * h + stream->carried->n_frames % h];
+      *x = stream->forecasts[(gsize) c * h + stream->carried->n_frames % h];
     else
       *x = stream->channels[c].normaliser.mean;
     stream->carried->n_non_finite++;
@@ -977,7 +1091,7 @@ set_targets (SeqStream *stream, Block *b)
     for (guint lane = 0; lane < n_lanes; lane++) {
       gsize row = (gsize) t * n_lanes + lane;
       const real *u = b->in + row * SEQ_PAD (chain->n_in);
-      double *past = stream->past + at * channels + lane * n_signal;
+      double *past = stream->past + (gsize) at * channels + lane * n_signal;
       real *target = b->target + row * SEQ_PAD (chain->n_out);
       guint8 *valid = &b->lane_valid[row];
 
@@ -1182,7 +1296,8 @@ compare (SeqStream *stream, Block *b, guint c, guint first)
 {
   guint n = b->n, h = stream->config.horizon;
   const double *x = b->x + c * BLOCK, *y = b->y + c * BLOCK;
-  double *r = b->residual + c * BLOCK, *ring = stream->forecasts + c * h;
+  double *r = b->residual + c * BLOCK,
+         *ring = stream->forecasts + (gsize) c * h;
   guint at = h ? (guint) (stream->carried->n_frames % h) : 0;
 
   if (stream->comparable) {

@@ -24,7 +24,8 @@ typedef enum {
   SEQ_LEARN_BOTH      /* the read-out so, the layers before it by gradient */
 } SeqLearn;
 
-#define SEQ_MAX_WINDOW 4096 /* frames */
+#define SEQ_MAX_WINDOW 4096    /* frames */
+#define SEQ_MAX_CHANNELS 65536 /* of a stream */
 
 typedef enum {
   SEQ_CHANNELS_AUTO, /* joint if the model has that many signal inputs */
@@ -42,12 +43,26 @@ typedef struct {
   SeqChannelMode channel_mode;
   gboolean clamp; /* forecasts stay within what was heard (clamp.h), if there
                    * is one for each channel */
+  guint64 max_memory; /* bytes, of model and stream; 0: half of what there is */
 } SeqStreamConfig;
 
 typedef struct _SeqStream SeqStream;
 
+/* What a stream takes, in bytes; G_MAXSIZE: more than can be counted. */
+typedef struct {
+  gsize weights; /* of the model, which streams share */
+  gsize state;   /* all that is learnt and carried: seq_stream_state_size() */
+  gsize work;    /* the rest */
+} SeqStreamMemory;
+
+/* Finds that out, and whether the stream can be; allocates nothing. Errors: as
+ * seq_stream_new(). Any thread. */
+gboolean seq_stream_measure (const SeqModel *model, guint n_channels,
+    const SeqStreamConfig *config, SeqStreamMemory *memory, GError **error);
+
 /* Takes a reference on the model. Errors: SEQ_ERROR_SHAPE if the channels do
- * not suit the model, SEQ_ERROR_CONFIG. Control thread. */
+ * not suit the model, SEQ_ERROR_CONFIG, SEQ_ERROR_MEMORY if it would take more
+ * than config allows. Control thread. */
 SeqStream *seq_stream_new (SeqModel *model, guint n_channels,
     const SeqStreamConfig *config, GError **error);
 void seq_stream_free (SeqStream *stream);

@@ -54,7 +54,7 @@ save_and_load (SeqStream *stream)
   seq_stream_get_state (stream, state);
   bytes = seq_snapshot_save (seq_stream_model (stream),
       seq_stream_config (stream), seq_stream_n_channels (stream), state, size);
-  again = seq_snapshot_load (bytes, &error);
+  again = seq_snapshot_load (bytes, 0, &error);
   if (!again)
     g_error ("what was saved does not load: %s", error->message);
 }
@@ -64,7 +64,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
   g_autoptr (GBytes) bytes = g_bytes_new (data, size);
   g_autoptr (GError) error = NULL;
-  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, &error);
+  g_autoptr (SeqStream) stream = seq_snapshot_load (bytes, 0, &error);
 
   if (!stream != !!error)
     g_error ("neither a stream nor an error");

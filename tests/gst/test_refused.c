@@ -100,6 +100,28 @@ other_caps_and_a_buffer (GstHarness *h, GstElement *element)
 }
 
 static void
+a_million_channels (GstHarness *h, GstElement *element)
+{
+  gst_harness_set_src_caps_str (h,
+      "audio/x-raw, format=F32LE, layout=interleaved, rate=48000, "
+      "channels=1000000, channel-mask=(bitmask)0");
+}
+
+static void
+as_many_channels_as_can_be (GstHarness *h, GstElement *element)
+{
+  gst_harness_set_src_caps_str (h,
+      "audio/x-raw, format=F64LE, layout=interleaved, rate=48000, "
+      "channels=2147483647, channel-mask=(bitmask)0");
+}
+
+static void
+too_little_memory (GstHarness *h, GstElement *element)
+{
+  g_object_set (element, "max-memory", (guint64) 10000, NULL);
+}
+
+static void
 not_a_state (GstHarness *h, GstElement *element)
 {
   g_autoptr (GBytes) bytes = g_bytes_new_static ("rubbish", 7);
@@ -181,6 +203,9 @@ static const struct {
 } refusals[] = {
   { "caps", other_caps },
   { "caps and a buffer", other_caps_and_a_buffer },
+  { "a million channels", a_million_channels },
+  { "the most channels", as_many_channels_as_can_be },
+  { "too little memory", too_little_memory },
   { "a state that is none", not_a_state },
   { "a state of other channels", state_of_two_channels },
   { "a file that is not there", no_such_file },
