@@ -242,7 +242,11 @@ conv1d_check_state (const SeqLayer *layer, const real *state)
 {
   const Conv1d *self = (const Conv1d *) layer;
 
-  return state[0] >= 0 && state[0] < self->n_ring;
+  for (gsize i = 0; i < layer->n_state; i++)
+    if (!isfinite (state[i]))
+      return FALSE;
+  return state[0] >= 0 && state[0] < self->n_ring
+         && state[0] == floor (state[0]);
 }
 
 const SeqLayerClass SEQ_CLASS (conv1d) = {

@@ -231,15 +231,32 @@ markov_check_state (const SeqLayer *layer, const real *state)
   const Markov *self = (const Markov *) layer;
   const double *head = (const double *) state;
   const double *counts = markov_get_counts (self, state);
+  const double *values = markov_get_values (self, state);
 
   if (!(head[0] >= 0 && head[0] <= 2 * self->horizon))
     return FALSE;
   for (guint i = 1; i <= self->horizon; i++)
     if (!(head[i] >= 0 && head[i] < self->n_states))
       return FALSE;
-  for (gsize i = 0; i < self->n_states * self->row; i++)
-    if (!(counts[i] >= 0 && isfinite (counts[i])))
+  for (guint s = 0; s < self->n_states; s++) {
+    const double *value = values + s * (1 + layer->n_in);
+    const double *row = counts + s * self->row;
+    double sum = 0;
+
+    if (!(value[0] >= 0 && isfinite (value[0])))
       return FALSE;
+    for (guint k = 1; k <= layer->n_in; k++)
+      if (!isfinite (value[k]))
+        return FALSE;
+    for (guint j = 0; j <= self->n_states; j++) {
+      if (!(row[j] >= 0 && isfinite (row[j])))
+        return FALSE;
+      sum += j > 0 ? row[j] : 0;
+    }
+    /* or what it forecasts is no mean of values */
+    if (!(fabs (sum - row[0]) <= 1e-3 * (1 + sum)))
+      return FALSE;
+  }
   return TRUE;
 }
 

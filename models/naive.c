@@ -317,6 +317,15 @@ naive_check_state (const SeqLayer *layer, const real *state)
   for (gint i = 0; i < head[N_FOUND]; i++)
     if (places[i] < 0 || (guint) places[i] >= self->history)
       return FALSE;
+  for (gsize i = self->recent_at; i < self->penalties_at; i++)
+    if (!isfinite (state[i]))
+      return FALSE;
+  for (gsize i = self->penalties_at; i < self->rings_at; i++)
+    if (state[i] != 0 && state[i] != (real) INFINITY)
+      return FALSE;
+  for (gsize i = self->rings_at; i < layer->n_state; i++)
+    if (!isfinite (state[i]))
+      return FALSE;
   return TRUE;
 }
 

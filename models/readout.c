@@ -140,7 +140,11 @@ static gboolean
 readout_check_state (const SeqLayer *layer, const real *state)
 {
   const Readout *self = (const Readout *) layer;
+  const double *features = (const double *) state + HEAD;
 
+  for (gsize i = 0; i < (gsize) self->horizon * self->rls.stride; i++)
+    if (!isfinite (features[i]))
+      return FALSE;
   return is_place (*(const double *) state, 2 * self->horizon)
          && rls_check (&self->rls, readout_get_memory (self, (real *) state));
 }

@@ -1456,6 +1456,9 @@ wavenet_check_state (const SeqLayer *layer, const real *state)
             || state[buffer->ring] != floor (state[buffer->ring])))
       return FALSE;
   }
+  for (gsize i = 0; i < layer->n_state; i++)
+    if (!isfinite (state[i]))
+      return FALSE;
   return TRUE;
 }
 

@@ -104,14 +104,26 @@ seq_chain_rewind (const SeqChain *chain, const real *weights, real *state)
     rewind_layer (chain, weights, state, i);
 }
 
+static gboolean
+all_finite (const real *rows, gsize n_rows, guint n, gsize stride)
+{
+  gboolean finite = TRUE; /* a sum of differences would be slower */
+
+  for (gsize r = 0; r < n_rows; r++, rows += stride)
+    for (guint k = 0; k < n; k++)
+      finite &= rows[k] - rows[k] == 0;
+  return finite;
+}
+
 gboolean
 seq_chain_check_state (const SeqChain *chain, const real *state)
 {
   for (guint i = 0; i < chain->n_layers; i++) {
     const SeqLayer *layer = chain->layers[i];
+    const real *s = state + chain->state_at[i];
 
-    if (layer->klass->check_state
-        && !layer->klass->check_state (layer, state + chain->state_at[i]))
+    if (layer->klass->check_state ? !layer->klass->check_state (layer, s)
+                                  : !all_finite (s, layer->n_state, 1, 1))
       return FALSE;
   }
   return TRUE;
@@ -331,17 +343,6 @@ undo_states (const SeqChain *chain, const real *saved, guint lanes, real *state)
       memcpy (state + chain->state_at[i], saved, n * sizeof (real));
       saved += n;
     }
-}
-
-static gboolean
-all_finite (const real *rows, gsize n_rows, guint n, gsize stride)
-{
-  gboolean finite = TRUE; /* a sum of differences would be slower */
-
-  for (gsize r = 0; r < n_rows; r++, rows += stride)
-    for (guint k = 0; k < n; k++)
-      finite &= rows[k] - rows[k] == 0;
-  return finite;
 }
 
 /* One frame of the fixed layers; lanes whose numbers are not finite start

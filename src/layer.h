@@ -155,7 +155,7 @@ struct _SeqLayerClass {
       const SeqLayer *layer, const SeqBlock *block, const SeqGrad *grad);
   gsize (*n_scratch) (const SeqLayer *layer, guint n_frames, guint n_lanes);
   /* Whether a state that came from outside (a file) can be run: counts and
-   * places within their ranges, learnt numbers finite. NULL: any can. */
+   * places within their ranges, numbers finite. NULL: all is to be finite. */
   gboolean (*check_state) (const SeqLayer *layer, const real *state);
   /* Writes what the state of a lane has learnt into weights, so that start()
    * with these weights goes on from there. Only for SEQ_KIND_LEARNS. */

@@ -196,12 +196,37 @@ seq_learner_check (const SeqLearner *learner)
 
   for (gsize i = 0; i < chain->n_weights; i++)
     if (!isfinite (learner->weights[i]) || !isfinite (learner->good[i])
-        || !isfinite (learner->moment1[i]) || !(learner->moment2[i] >= 0))
+        || !isfinite (learner->moment1[i]) || !isfinite (learner->moment2[i])
+        || learner->moment2[i] < 0)
+      return FALSE;
+  for (gsize i = 0; i < learner->n_rows * learner->work->in_stride; i++)
+    if (!isfinite (learner->rows[i]))
+      return FALSE;
+  for (gsize i = 0; i < learner->n_rows * learner->work->out_stride; i++)
+    if (!isfinite (learner->targets[i]))
       return FALSE;
   return n->filled < learner->n_rows && n->power >= 0 && isfinite (n->power)
-         && isfinite (n->error) && isfinite (n->good_error) && n->slow_down > 0
-         && n->slow_down <= 1 && seq_chain_check_state (chain, learner->state0)
+         && n->error >= 0 && isfinite (n->error) && n->good_error >= 0
+         && isfinite (n->good_error) && n->slow_down > 0 && n->slow_down <= 1
+         && seq_chain_check_state (chain, learner->state0)
          && seq_chain_check_state (chain, learner->state_w);
+}
+
+void
+seq_learner_convert_1 (SeqLearner *learner)
+{
+  const SeqChain *chain = learner->chain;
+  gsize in_stride = learner->work->in_stride;
+  gsize out_stride = learner->work->out_stride;
+  guint skip = seq_chain_learns (chain) ? 0 : chain->skip;
+
+  for (guint t = learner->config.horizon; skip && t < learner->n_rows; t++) {
+    const real *u = learner->rows + (t - learner->config.horizon) * in_stride;
+    real *target = learner->targets + t * out_stride;
+
+    for (guint k = 0; k < chain->n_out; k++)
+      target[k] -= skip == 1 ? u[0] : k < skip ? u[k] : 0;
+  }
 }
 
 void
@@ -244,7 +269,7 @@ step (SeqLearner *learner, double scale)
   double rate = learner->config.rate * n->slow_down;
   gsize at = 0, end = chain->weights_at[chain->n_layers - 1];
 
-  n->n_adam++;
+  n->n_adam += n->n_adam < G_MAXUINT32; /* which is long past its start */
   for (guint part = 0; part < 2; part++) {
     seq_adam (learner->weights + at, learner->moment1 + at,
         learner->moment2 + at, learner->d_weights + at, end - at, scale, rate,

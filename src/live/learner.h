@@ -69,6 +69,9 @@ void seq_learner_rewind (SeqLearner *learner);
 void seq_learner_set_memory (SeqLearner *learner, gpointer memory);
 /* Whether carried memory that was written from outside can be run. */
 gboolean seq_learner_check (const SeqLearner *learner);
+/* Carried memory of version 1 of snapshots, where targets of a model that does
+ * not end in a read-out had the skip connection's part in them. */
+void seq_learner_convert_1 (SeqLearner *learner);
 /* Refills the rows from the carried memory, after it was written from
  * outside. The same bits as before come out. */
 void seq_learner_resume (SeqLearner *learner);

@@ -64,5 +64,5 @@ gboolean
 seq_normaliser_check (const SeqNormaliser *s)
 {
   return s->n_seen >= 0 && s->n_seen <= MEMORY_MAX && isfinite (s->mean)
-         && s->variance >= 0 && isfinite (s->variance);
+         && isfinite (s->last) && s->variance >= 0 && isfinite (s->variance);
 }

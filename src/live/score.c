@@ -27,6 +27,12 @@ seq_surprise_learn (
   *surprise = s;
 }
 
+gboolean
+seq_surprise_check (const SeqSurprise *s)
+{
+  return s->residual_power >= 0 && isfinite (s->residual_power);
+}
+
 void
 seq_surprise_score (const double *residual, guint n, double *power)
 {
@@ -55,6 +61,14 @@ seq_channel_sums_add (SeqChannelSums *sums, const double *x,
     s.score_peak = MAX (s.score_peak, score[t]);
   }
   *sums = s;
+}
+
+gboolean
+seq_channel_sums_check (const SeqChannelSums *s)
+{
+  return isfinite (s->first) && isfinite (s->sum) && isfinite (s->sum_squares)
+         && isfinite (s->residual_squares) && isfinite (s->score_peak)
+         && s->sum_squares >= 0 && s->residual_squares >= 0;
 }
 
 SeqChannelStats

@@ -20,6 +20,8 @@ typedef struct {
  * first, so that it is not surprising. */
 void seq_surprise_learn (
     SeqSurprise *surprise, const double *residual, guint n, double *power);
+/* Whether one that was written from outside can be used. */
+gboolean seq_surprise_check (const SeqSurprise *surprise);
 /* |residual| over the root of the power before it; in the place of power. */
 void seq_surprise_score (const double *residual, guint n, double *power);
 
@@ -40,6 +42,8 @@ typedef struct {
 
 void seq_channel_sums_add (SeqChannelSums *sums, const double *x,
     const double *residual, const double *score, guint n);
+/* Whether they give figures that are numbers. */
+gboolean seq_channel_sums_check (const SeqChannelSums *sums);
 SeqChannelStats seq_channel_sums_stats (const SeqChannelSums *sums);
 
 G_END_DECLS

@@ -43,6 +43,14 @@ typedef struct {
   SeqChannelSums sums; /* since statistics were last taken */
 } Channel;
 
+/* As it was in version 1 of snapshots: nothing was clamped, no net stood around
+ * a linear forecaster. */
+typedef struct {
+  SeqNormaliser normaliser;
+  SeqSurprise surprise;
+  SeqChannelSums sums;
+} Channel1;
+
 typedef struct {
   double value, target;
   guint64 left; /* frames until it is there */
@@ -805,7 +813,7 @@ check_memory (SeqStream *stream)
 
   for (guint c = 0; c < stream->n_channels; c++)
     if (!seq_normaliser_check (&stream->channels[c].normaliser)
-        || !(stream->channels[c].surprise.residual_power >= 0)
+        || !seq_surprise_check (&stream->channels[c].surprise)
         || !seq_range_check (&stream->channels[c].range)
         || !seq_linear_check (&stream->channels[c].linear)
         || (stream->linear
@@ -829,17 +837,60 @@ check_memory (SeqStream *stream)
   return TRUE;
 }
 
-gboolean
-seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
+/* Goes on from memory that was written from outside. */
+static gboolean
+resume (SeqStream *stream)
 {
-  memcpy (stream->memory, bytes, stream->memory_size);
   if (!check_memory (stream)) {
     seq_stream_restart (stream);
     return FALSE;
   }
+  /* sums may have overflown on the way, and then are figures of nothing */
+  for (guint c = 0; c < stream->n_channels; c++)
+    if (!seq_channel_sums_check (&stream->channels[c].sums))
+      stream->channels[c].sums = (SeqChannelSums){ 0 };
   for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
     seq_learner_resume (stream->learners[l]);
   return TRUE;
+}
+
+gboolean
+seq_stream_set_state (SeqStream *stream, gconstpointer bytes)
+{
+  memcpy (stream->memory, bytes, stream->memory_size);
+  return resume (stream);
+}
+
+gsize
+seq_stream_state_size_1 (guint n_channels, gsize size)
+{
+  return size - SEQ_PAD_BYTES (n_channels * sizeof (Channel))
+         + SEQ_PAD_BYTES (n_channels * sizeof (Channel1));
+}
+
+gboolean
+seq_stream_set_state_1 (SeqStream *stream, gconstpointer bytes)
+{
+  const guint8 *from = bytes;
+  guint8 *end = (guint8 *) stream->memory + stream->memory_size;
+  const Channel1 *channels;
+
+  memcpy (stream->carried, from, SEQ_PAD_BYTES (sizeof (Carried)));
+  from += SEQ_PAD_BYTES (sizeof (Carried));
+  channels = (const Channel1 *) from;
+  for (guint c = 0; c < stream->n_channels; c++) {
+    Channel1 old;
+
+    memcpy (&old, &channels[c], sizeof old);
+    stream->channels[c] = (Channel){
+      .normaliser = old.normaliser, .surprise = old.surprise, .sums = old.sums
+    };
+  }
+  from += SEQ_PAD_BYTES (stream->n_channels * sizeof (Channel1));
+  memcpy (stream->knobs, from, (gsize) (end - (guint8 *) stream->knobs));
+  for (guint l = 0; stream->learners && l < stream->n_lanes; l++)
+    seq_learner_convert_1 (stream->learners[l]);
+  return resume (stream);
 }
 
 /* A model that takes signals as they are, as its state has learnt it: what it

@@ -166,5 +166,9 @@ void seq_stream_get_state (SeqStream *stream, gpointer bytes);
  * of channels gave. Returns FALSE, and restarts, if these bytes cannot be such.
  */
 gboolean seq_stream_set_state (SeqStream *stream, gconstpointer bytes);
+/* The same of bytes from snapshots of version 1; and their size, where today's
+ * would be `size`. */
+gboolean seq_stream_set_state_1 (SeqStream *stream, gconstpointer bytes);
+gsize seq_stream_state_size_1 (guint n_channels, gsize size);
 
 G_END_DECLS

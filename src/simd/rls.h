@@ -138,6 +138,9 @@ rls_check (const Rls *rls, const double *memory)
   for (gsize i = 0; i < size; i++)
     if (!isfinite (memory[i]))
       return FALSE;
+  for (guint i = 0; i < rls->n; i++) /* d */
+    if (memory[(gsize) rls->n * rls->stride + i] < 0)
+      return FALSE;
   return TRUE;
 }
 
