@@ -555,6 +555,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       g_free (settings->state_file);
       settings->state_file = g_value_dup_string (value);
       break;
+    case PROP_STATE_INTERVAL:
+      settings->state_interval = g_value_get_uint64 (value);
+      break;
     default:
       if (is_setting (id)) {
         set_setting (&settings->model, id - 1, value);
@@ -570,6 +573,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
   if (emit_changes)
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
+  if (id == PROP_STATE_INTERVAL)
+    gst_seq_filter_follow_interval (self);
 }
 
 static void
@@ -620,6 +625,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_STATE_FILE:
       g_value_set_string (value, settings->state_file);
       break;
+    case PROP_STATE_INTERVAL:
+      g_value_set_uint64 (value, settings->state_interval);
+      break;
     default:
       if (is_setting (id)) {
         guint64 bit = SEQ_BIT (id - 1);
@@ -657,8 +665,8 @@ gst_seq_filter_get_preset_names (GstPreset *preset)
                        && seq_setting_is_of_model (id - 1)
                        && !(given & SEQ_BIT (id - 1));
 
-    if (id != PROP_STATE && id != PROP_STATE_FILE && id != PROP_STATS
-        && !is_knob (id) /* params holds them */ && !of_file
+    if (id != PROP_STATE && id != PROP_STATE_FILE && id != PROP_STATE_INTERVAL
+        && id != PROP_STATS && !is_knob (id) /* params holds them */ && !of_file
         && (id != PROP_MODEL_OPTIONS || has_options))
       g_strv_builder_add (builder, gst_seq_filter_props[id]->name);
   }
@@ -844,6 +852,12 @@ gst_seq_filter_install_properties (GObjectClass *klass)
       "to at EOS, at stop and by the action `save`. Properties that say what "
       "the model is must fit the file; without any, the file brings its model",
       NULL, usual);
+  props[PROP_STATE_INTERVAL] = g_param_spec_uint64 ("state-interval",
+      "State interval",
+      "Time between saves of state-file while the element runs, in nanoseconds "
+      "of the system clock (0 = none), for a machine that may lose its power. "
+      "Another thread saves, if there is news",
+      0, G_MAXINT64, 0, usual);
   props[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
       "Of the model that runs: isa, model-file, format, layers, precision, "
       "parameters, rate (Hz, 0 = any), state-bytes. Since the start: frames, "

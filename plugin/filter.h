@@ -6,10 +6,11 @@
  *   filter-caps.c        caps, and what they say of the stream
  *   filter-data.c        buffers
  *   filter-messages.c    messages on the bus, and stats
+ *   filter-saving.c      what was learnt, on its way to a file
  *   errors.c             errors of the core as messages
  *
- * Locks are taken in this order: the build lock, the hand-over's, the object
- * lock. Messages are posted outside all of them.
+ * Locks are taken in this order: the saving lock, the build lock, the
+ * hand-over's, the object lock. Messages are posted outside all of them.
  */
 #pragma once
 
@@ -39,6 +40,7 @@ enum {
   PROP_MIX,
   PROP_STATE,
   PROP_STATE_FILE,
+  PROP_STATE_INTERVAL,
   PROP_STATS,
   N_PROPS
 };
@@ -64,6 +66,7 @@ typedef struct {
   gint said_rate;      /* Hz, that a peer asked for in vain; 0: none */
   GstStructure *model_options; /* as set */
   char *state_file;
+  GstClockTime state_interval; /* 0: never */
   BufferSettings buffer;
 } Settings;
 
@@ -79,6 +82,15 @@ typedef struct {
   guint said_params;
   guint64 n_load_failures; /* model files that were refused */
 } Build;
+
+/* How the state comes into its file. */
+typedef struct {
+  GMutex lock;       /* held by who saves */
+  char *last;        /* guarded by lock: what was saved last, and where to */
+  gboolean runs;     /* guarded by the object lock: the element does */
+  GstClockID timer;  /* likewise; NULL: none */
+  gint is_asked_for; /* atomic: a save is on its way */
+} Saving;
 
 /* The streaming thread's own; start() and stop() run while there is none. */
 typedef struct {
@@ -105,6 +117,7 @@ struct _GstSeqFilter {
 
   Settings settings;
   Build build;
+  Saving saving;
   Live live;
 };
 
@@ -171,8 +184,17 @@ GstStructure *gst_seq_filter_get_stats (GstSeqFilter *self);
  * names. Streaming thread. */
 void gst_seq_filter_push_names (GstSeqFilter *self);
 
+/* --- filter-saving.c ------------------------------------------------------ */
+
 /* The action signals; save() also at EOS and at the end. */
 gboolean gst_seq_filter_save (GstSeqFilter *self);
 gboolean gst_seq_filter_save_model (GstSeqFilter *self, const char *path);
+/* Free with g_free(). */
+char *gst_seq_filter_get_state_file (GstSeqFilter *self);
+/* Whether the element runs: while it does, it saves at each interval. A save
+ * that is on its way comes to its end. */
+void gst_seq_filter_set_saving (GstSeqFilter *self, gboolean runs);
+/* The interval is another. Any thread. */
+void gst_seq_filter_follow_interval (GstSeqFilter *self);
 
 G_END_DECLS

@@ -88,7 +88,8 @@
  * computed by the thread that loads the model or sets a knob; a controller's
  * curve does not move it.
  *
- * At EOS what was learnt is saved in #GstSeqFilter:state-file.
+ * At EOS, at READY and every #GstSeqFilter:state-interval what was learnt is
+ * saved in #GstSeqFilter:state-file.
  *
  * Properties set in one g_object_set() take effect together, at a buffer
  * boundary; the streaming thread does not wait for the new model. What cannot
@@ -134,7 +135,6 @@
 #include "plugin/filter.h"
 
 #include "src/io/file.h"
-#include "src/live/snapshot.h"
 
 GST_DEBUG_CATEGORY (gst_seq_filter_debug);
 
@@ -169,61 +169,6 @@ rewind_stream (GstSeqFilter *self)
   seq_handover_begin_again (self->live.handover, SEQ_AGAIN_REWIND);
 }
 
-static GBytes *
-get_state (GstSeqFilter *self)
-{
-  GBytes *state;
-
-  g_mutex_lock (&self->build.lock);
-  state = seq_host_get_state (self->build.host);
-  g_mutex_unlock (&self->build.lock);
-  return state;
-}
-
-static char *
-get_state_file (GstSeqFilter *self)
-{
-  char *path;
-
-  GST_OBJECT_LOCK (self);
-  path = g_strdup (self->settings.state_file);
-  GST_OBJECT_UNLOCK (self);
-  return path;
-}
-
-gboolean
-gst_seq_filter_save (GstSeqFilter *self)
-{
-  g_autofree char *path = get_state_file (self);
-  g_autoptr (GBytes) state = path ? get_state (self) : NULL;
-  g_autoptr (GError) error = NULL;
-
-  if (!state)
-    return FALSE;
-  if (!seq_save_bytes (path, state, &error)) {
-    GST_ELEMENT_WARNING (
-        self, RESOURCE, WRITE, ("state-file %s", error->message), (NULL));
-    return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-gst_seq_filter_save_model (GstSeqFilter *self, const char *path)
-{
-  g_autoptr (GBytes) state = path ? get_state (self) : NULL;
-  g_autoptr (GError) error = NULL;
-
-  if (!state)
-    return FALSE;
-  if (!seq_snapshot_save_model (state, path, &error)) {
-    GST_ELEMENT_WARNING (
-        self, RESOURCE, WRITE, ("save-model: %s", error->message), (NULL));
-    return FALSE;
-  }
-  return TRUE;
-}
-
 /* --- start and stop ------------------------------------------------------- */
 
 /* Opens the host with what is set. The build lock is taken and given back. */
@@ -233,7 +178,7 @@ open_host (GstSeqFilter *self, GError **error)
   SeqHost *host = self->build.host;
   g_auto (SeqSettings) model = { 0 };
   g_autoptr (SeqModelFile) file = NULL;
-  g_autofree char *state_file = get_state_file (self);
+  g_autofree char *state_file = gst_seq_filter_get_state_file (self);
   g_autoptr (GError) local = NULL;
   gboolean opened = FALSE;
 
@@ -260,7 +205,7 @@ open_host (GstSeqFilter *self, GError **error)
 static void
 warn_of_state_file (GstSeqFilter *self)
 {
-  g_autofree char *path = get_state_file (self);
+  g_autofree char *path = gst_seq_filter_get_state_file (self);
   g_autoptr (GError) error = NULL;
 
   if (path && !seq_can_save (path, &error))
@@ -292,6 +237,7 @@ start (GstBaseTransform *trans)
   self->live.n_frames = self->live.n_measured = 0;
   self->live.emit = 0;
   gst_seq_filter_forget_position (self);
+  gst_seq_filter_set_saving (self, TRUE);
   return TRUE;
 }
 
@@ -300,6 +246,7 @@ stop (GstBaseTransform *trans)
 {
   GstSeqFilter *self = GST_SEQ_FILTER (trans);
 
+  gst_seq_filter_set_saving (self, FALSE);
   gst_seq_filter_save (self);
   g_mutex_lock (&self->build.lock);
   if (seq_host_is_open (self->build.host)) /* comes after a failed start, too */
@@ -396,6 +343,8 @@ gst_seq_filter_finalize (GObject *object)
   g_clear_error (&self->build.state_error);
   g_clear_pointer (&self->build.model_options, gst_structure_free);
   g_mutex_clear (&self->build.lock);
+  g_mutex_clear (&self->saving.lock);
+  g_free (self->saving.last);
   gst_seq_filter_clear_settings (self);
   g_free (self->live.part);
   G_OBJECT_CLASS (gst_seq_filter_parent_class)->finalize (object);
@@ -406,6 +355,7 @@ gst_seq_filter_init (GstSeqFilter *self)
 {
   gst_seq_filter_init_settings (self);
   g_mutex_init (&self->build.lock);
+  g_mutex_init (&self->saving.lock);
   self->build.host = seq_host_new (gst_seq_filter_can_have_rate, self);
   self->live.handover = seq_host_handover (self->build.host);
   gst_audio_info_init (&self->live.out_info);

@@ -5,6 +5,7 @@
 #include "tests/gst/filter.h"
 
 #include <glib/gstdio.h>
+#include <gst/check/gsttestclock.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -286,6 +287,62 @@ GST_START_TEST (state_file)
     gst_harness_teardown (h);
     remove_file (file);
   }
+}
+GST_END_TEST
+
+static void
+await_file (const char *file)
+{
+  while (!g_file_test (file, G_FILE_TEST_EXISTS))
+    g_usleep (1000);
+}
+
+static void
+assert_file_holds (const char *file, GBytes *state)
+{
+  char *data;
+  gsize size;
+  g_autoptr (GBytes) bytes = NULL;
+
+  fail_unless (g_file_get_contents (file, &data, &size, NULL));
+  bytes = g_bytes_new_take (data, size);
+  assert_same_bits (bytes, state, file);
+}
+
+/* At each interval the state of that moment is saved, by another thread than
+ * the one that streams; none is saved after READY. */
+GST_START_TEST (state_interval)
+{
+  GstClock *clock = gst_test_clock_new ();
+  GstTestClock *time = GST_TEST_CLOCK (clock);
+  g_autofree char *file = file_name ();
+  g_autofree char *properties = g_strdup_printf (
+      "model=ar order=8 state-interval=1000000000 state-file=%s", file);
+  GstElement *element;
+  GstHarness *h;
+
+  gst_system_clock_set_default (clock);
+  h = filter_new (properties, &f32_mono);
+  element = filter_element (h);
+  push (h, &f32_mono, 0, HALF, 480, 0, 0);
+  fail_if (g_file_test (file, G_FILE_TEST_EXISTS));
+  for (guint i = 0; i < 3; i++) {
+    g_autoptr (GBytes) state = get_state (h);
+
+    fail_unless (gst_test_clock_crank (time));
+    await_file (file);
+    assert_file_holds (file, state);
+    g_remove (file);
+    push (h, &f32_mono, HALF + i * 100, 100, 100, 0, 0);
+  }
+  gst_element_set_state (element, GST_STATE_READY);
+  fail_unless (g_file_test (file, G_FILE_TEST_EXISTS)); /* at READY, too */
+  fail_unless_equals_int (gst_test_clock_peek_id_count (time), 0);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  gst_system_clock_set_default (NULL);
+  gst_object_unref (clock);
+  remove_file (file);
 }
 GST_END_TEST
 
@@ -573,6 +630,7 @@ state_suite (void)
   tcase_add_test (tc, bad_state);
   tcase_add_test (tc, state_of_other_channels);
   tcase_add_loop_test (tc, state_file, 0, n);
+  tcase_add_test (tc, state_interval);
   tcase_add_test (tc, state_file_brings_the_model);
   tcase_add_loop_test (tc, state_file_frozen, 0, n);
   tcase_add_test (tc, bad_state_file);
