@@ -180,12 +180,16 @@ advance (SeqLearner *learner, guint from, guint n, gboolean learn)
   gsize n_state = learner->chain->n_state;
   guint before = from < window ? MIN (n, window - from) : 0;
 
+  if (!learn) {
+    run_rows (learner, from, n, FALSE);
+    return;
+  }
   if (from == 0)
     copy (learner->state0, learner->state, n_state);
-  run_rows (learner, from, before, learn);
+  run_rows (learner, from, before, TRUE);
   if (from + before == window && before > 0)
     copy (learner->state_w, learner->state, n_state);
-  run_rows (learner, from + before, n - before, learn);
+  run_rows (learner, from + before, n - before, TRUE);
 }
 
 gboolean
@@ -396,10 +400,12 @@ begin_next (SeqLearner *learner)
   learner->numbers->filled = horizon - 1;
 }
 
-/* Frames [from, from + n) of the block become rows [at, at + n). */
+/* Frames [from, from + n) of the block become rows [at, at + n). They are
+ * carried only to learn from them, so that what is carried does not depend on
+ * how the stream was cut. */
 static void
 put_rows (SeqLearner *learner, guint at, const SeqLearnerBlock *block,
-    guint from, guint n)
+    guint from, guint n, gboolean learn)
 {
   const SeqChain *chain = learner->chain;
 
@@ -407,8 +413,10 @@ put_rows (SeqLearner *learner, guint at, const SeqLearnerBlock *block,
     const real *in = block->in + (from + i) * block->in_stride;
     gsize row = (at + i) * learner->work->in_stride;
 
-    copy (learner->rows + row, in, chain->n_in);
     copy (learner->work->in + row, in, chain->n_in);
+    if (!learn)
+      continue;
+    copy (learner->rows + row, in, chain->n_in);
     copy (learner->targets + (at + i) * learner->work->out_stride,
         block->target + (from + i) * block->target_stride, chain->n_out);
     learner->valid[at + i] = block->valid[(from + i) * block->valid_stride];
@@ -429,13 +437,13 @@ seq_learner_run (
     guint at = numbers->filled, n;
 
     if (at == last) {
-      put_rows (learner, last, block, from, 1);
+      put_rows (learner, last, block, from, 1, TRUE);
       update (learner);
       begin_next (learner);
       at = numbers->filled;
     }
     n = MIN (block->n_frames - from, last - at);
-    put_rows (learner, at, block, from, n);
+    put_rows (learner, at, block, from, n, learn);
     advance (learner, at, n, learn);
     for (guint i = 0; i < n; i++)
       copy (block->out + (from + i) * block->out_stride,
