@@ -141,10 +141,10 @@ job_threads () {
   configure build-threads -Db_sanitize=thread -Db_lundef=false \
     -Doptimization=1 -Ddouble=false
   quietly ninja -C build-threads plugin/libgstseqfilter.so \
-    tests/gst/gst-state tests/gst/gst-modelfile
+    tests/gst/gst-state tests/gst/gst-modelfile tests/gst/gst-storm
   step "test the element's threads"
   export TSAN_OPTIONS=ignore_noninstrumented_modules=1
-  tests build-threads -t 10 'gst state' 'gst modelfile'
+  tests build-threads -t 10 'gst state' 'gst modelfile' 'gst storm'
 }
 
 # bits NAME COMPILER [meson option...]: builds the core in build-bits-NAME/ and
