@@ -99,8 +99,11 @@ submit_input_buffer (
   const GstAudioInfo *info = GST_AUDIO_FILTER_INFO (self);
   GstFlowReturn ret;
 
-  if (GST_AUDIO_INFO_IS_VALID (info)
-      && info->layout == GST_AUDIO_LAYOUT_INTERLEAVED) {
+  if (!GST_AUDIO_INFO_IS_VALID (info)) { /* GstAudioFilter leaks the buffer */
+    gst_buffer_unref (buffer);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (info->layout == GST_AUDIO_LAYOUT_INTERLEAVED) {
     if (live->n_part > 0
         && (GST_BUFFER_IS_DISCONT (buffer)
             || is_hole (self, GST_BUFFER_PTS (buffer))))
