@@ -872,6 +872,8 @@ read_convnet (
   gsize n_blocks = json_array_size (dilations);
   g_auto (GVariantDict) lists = G_VARIANT_DICT_INIT (NULL);
   g_autoptr (SeqArray) weights = read_weights (model, error);
+  g_autoptr (GVariant) reaches = NULL;
+  g_autoptr (GVariant) bends = NULL;
   GVariantBuilder arrays;
   guint channels, groups, batchnorm, n_in, n_out;
   SeqNetPart *part;
@@ -896,10 +898,10 @@ read_convnet (
       && !fold_blocks (
           weights, (guint) n_blocks, n_in, channels, groups, part, error))
     return FALSE;
+  reaches = g_variant_dict_lookup_value (&lists, "dilations", NULL);
+  bends = g_variant_dict_lookup_value (&lists, "activations", NULL);
   g_variant_builder_init (&arrays, G_VARIANT_TYPE ("aa{sv}"));
-  add_plain (&arrays, channels, 2,
-      g_variant_dict_lookup_value (&lists, "dilations", NULL),
-      g_variant_dict_lookup_value (&lists, "activations", NULL), groups);
+  add_plain (&arrays, channels, 2, reaches, bends, groups);
   add_plain (&arrays, n_out, 1, one (1), NULL, 1);
   g_variant_dict_insert (dict, "arrays", "aa{sv}", &arrays);
   net->n_in = n_in;
