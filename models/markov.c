@@ -253,7 +253,7 @@ markov_check_state (const SeqLayer *layer, const real *state)
         return FALSE;
       sum += j > 0 ? row[j] : 0;
     }
-    /* or what it forecasts is no mean of values */
+    /* or its forecast is not a mean of values */
     if (!(fabs (sum - row[0]) <= 1e-3 * (1 + sum)))
       return FALSE;
   }
